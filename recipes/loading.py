@@ -1,0 +1,239 @@
+"""From a YAML file (or the name of a shipped study) and `--set` overrides to a `Study`."""
+
+import difflib
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from curricle.core.errors import InputError
+from curricle.recipes.study import Study
+
+CATALOG = Path(__file__).parent / "catalog"
+
+
+def catalog_names() -> list[str]:
+    """Names of the studies that ship with the package."""
+    return sorted(path.stem for path in CATALOG.glob("*.yaml"))
+
+
+def load_study(study: str, overrides: Sequence[str] = ()) -> Study:
+    """The study of a file path or catalogue name, with `key.path=value` overrides applied.
+
+    Raises InputError that names file, line, key, what was found and what was expected.
+    """
+    path = study_path(study)
+    tree = _read_yaml(path)
+    for override in overrides:
+        _apply_override(tree, override)
+    try:
+        return Study.model_validate(_without_comments(tree))
+    except ValidationError as error:
+        raise _explain(error, tree, path, overrides) from None
+
+
+def study_path(study: str) -> Path:
+    """The file that `study` means. Raises InputError if there is none."""
+    if Path(study).is_file():
+        return Path(study)
+    if (shipped := CATALOG / f"{study}.yaml").is_file():
+        return shipped
+    names = catalog_names()
+    raise InputError(
+        f"study {study!r}",
+        expected=f"a YAML file, or one of the shipped studies: {', '.join(names)}",
+        fix=_suggest(study, names) or "check the path",
+    )
+
+
+def _read_yaml(path: Path) -> CommentedMap:
+    try:
+        tree = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+    except DuplicateKeyError as error:
+        raise _duplicate_key(error, path) from None
+    except (YAMLError, UnicodeDecodeError, OSError) as error:
+        line = error.problem_mark.line + 1 if _has_mark(error) else 1
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise InputError(f"{path}:{line}: {problem}", expected="YAML", fix="correct it") from None
+    if not isinstance(tree, CommentedMap):
+        raise InputError(f"{path}: no keys", expected="a study", fix="see recipes/catalog")
+    return tree
+
+
+def _has_mark(error: Exception) -> typing.TypeGuard[Any]:
+    return isinstance(error, MarkedYAMLError) and error.problem_mark is not None
+
+
+def _duplicate_key(error: DuplicateKeyError, path: Path) -> InputError:
+    mark = error.problem_mark
+    line = mark.line + 1 if mark else 1
+    key = path.read_text(encoding="utf-8").splitlines()[line - 1].split(":")[0].strip()
+    return InputError(
+        f"{path}:{line}: {key!r} is given twice",
+        expected="each name once",
+        fix="rename or remove one of the two",
+    )
+
+
+def _apply_override(tree: CommentedMap, override: str) -> None:
+    key, separator, text = override.partition("=")
+    parts = key.split(".")
+    if not separator or not all(parts):
+        raise InputError(
+            f"--set {override}", expected="KEY.PATH=VALUE", fix="--set proxy.tokens=100000"
+        )
+    try:
+        value = YAML(typ="rt").load(text)
+    except YAMLError:
+        raise InputError(
+            f"--set {override}", expected="a YAML value after =", fix="quote the value"
+        ) from None
+    node = tree
+    for depth, part in enumerate(parts[:-1]):
+        if node.get(part) is None:
+            node[part] = CommentedMap()
+        node = node[part]
+        if not isinstance(node, CommentedMap):
+            raise InputError(
+                f"--set {override}: {'.'.join(parts[: depth + 1])} is {_short(node)}",
+                expected="a key with keys below it",
+                fix="shorten the path",
+            )
+    node[parts[-1]] = value
+
+
+def _without_comments(node: Any) -> Any:
+    """Plain Python containers; lists as tuples, since the study is frozen and strict."""
+    if isinstance(node, CommentedMap):
+        return {key: _without_comments(value) for key, value in node.items()}
+    if isinstance(node, (CommentedSeq, list)):
+        return tuple(_without_comments(value) for value in node)
+    if isinstance(node, float):
+        return float(node)
+    if isinstance(node, int) and not isinstance(node, bool):
+        return int(node)
+    return str(node) if isinstance(node, str) else node
+
+
+def _explain(
+    error: ValidationError, tree: CommentedMap, path: Path, overrides: Sequence[str]
+) -> InputError:
+    # A misspelt key is also a missing one: the misspelling is what helps.
+    first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+    location = _location(first["loc"], tree)
+    key = ".".join(str(part) for part in location)
+    overridden = any(_within(key, override.partition("=")[0]) for override in overrides)
+    place = "--set " if overridden else f"{path}:{_line_of(tree, location)}: "
+    where = place + (f"{key}: " if key else "")
+    context = first.get("ctx", {})
+    if first["type"] == "rule":
+        return InputError(
+            where + context["found"], expected=context["expected"], fix=context["fix"]
+        )
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(first["loc"][:-1])
+        found = f"{where}unknown key"
+        fix = _suggest(str(location[-1]), known) or "remove it"
+        return InputError(found, expected=f"one of {', '.join(known)}", fix=fix)
+    if first["type"] == "missing":
+        return InputError(f"{where}missing", expected="this key", fix=f"add {first['loc'][-1]}:")
+    if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return _explain_tag(where, context, first["input"])
+    expected = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return InputError(
+        f"{where}{_short(first['input'])}", expected=expected, fix="correct the value"
+    )
+
+
+def _within(key: str, ancestor: str) -> bool:
+    return key == ancestor or key.startswith(f"{ancestor}.")
+
+
+def _explain_tag(where: str, context: dict[str, Any], given: Any) -> InputError:
+    tags = [tag.strip(" '") for tag in context.get("expected_tags", "").split(",")]
+    key = context["discriminator"].strip("'")
+    if "tag" not in context:
+        return InputError(f"{where}{_short(given)}", expected=f"a key {key}", fix=f"add {key}:")
+    fix = _suggest(context["tag"], tags) or f"use one of them as {key}"
+    found = f"{where}{key} is {context['tag']!r}"
+    return InputError(found, expected=f"one of {', '.join(tags)}", fix=fix)
+
+
+def _suggest(word: str, known: Sequence[str]) -> str | None:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]}?" if close else None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _location(loc: tuple[int | str, ...], tree: CommentedMap) -> tuple[int | str, ...]:
+    """`loc` without the tags that pydantic puts into it for unions and mappings' keys."""
+    location: list[int | str] = []
+    node: Any = tree
+    for position, part in enumerate(loc):
+        inside = (isinstance(node, CommentedMap) and part in node) or (
+            isinstance(node, list) and isinstance(part, int)
+        )
+        if inside:
+            node = node[part]
+        if inside or position == len(loc) - 1:
+            location.append(part)
+    return tuple(location)
+
+
+def _line_of(tree: CommentedMap, location: tuple[int | str, ...]) -> int:
+    line, node = 0, tree
+    for part in location:
+        try:
+            line = (node.lc.key(part) if isinstance(node, CommentedMap) else node.lc.item(part))[0]
+            node = node[part]
+        except (KeyError, AttributeError, TypeError, IndexError):
+            break
+    return line + 1
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys that the study's model allows at `loc`."""
+    current: Any = Study
+    for part in loc:
+        if isinstance(current, type) and issubclass(current, BaseModel):
+            field = current.model_fields.get(str(part))
+            if field is None:
+                continue
+            current = _innermost(field.annotation, str(part))
+        else:
+            current = _innermost(current, str(part))
+    is_model = isinstance(current, type) and issubclass(current, BaseModel)
+    return sorted(current.model_fields) if is_model else []
+
+
+def _innermost(annotation: Any, part: str) -> Any:
+    """The model inside `annotation`; of a tagged union the member whose tag is `part`."""
+    while not isinstance(annotation, type):
+        arguments = [item for item in typing.get_args(annotation) if item is not type(None)]
+        origin = typing.get_origin(annotation)
+        if origin in (typing.Union, types.UnionType) and len(arguments) > 1:
+            return next((item for item in arguments if _tag(item) == part), annotation)
+        if origin is typing.Annotated or len(arguments) == 1 or origin is tuple:
+            annotation = arguments[0]
+        else:
+            annotation = arguments[-1]
+    return annotation
+
+
+def _tag(model: Any) -> str | None:
+    fields: dict[str, Any] = getattr(model, "model_fields", {})
+    for name in ("step", "source"):
+        if name in fields:
+            return str(typing.get_args(fields[name].annotation)[0])
+    return None

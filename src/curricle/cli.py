@@ -1,0 +1,254 @@
+"""The command line. Heavy packages are imported inside the commands that need them."""
+
+import json
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from curricle import __version__
+from curricle.core.errors import CurricleError, InputError
+
+if TYPE_CHECKING:
+    from curricle.recipes.study import Study
+
+EXIT_INPUT, EXIT_FAILURE, EXIT_INTERRUPTED = 2, 1, 130
+Command = Callable[..., Any]
+
+STAGES = {
+    "run": ("study", "Run a whole study: prepare, rank, score, pretrain, evaluate, report."),
+    "prepare": ("prepare", "Turn the study's sources into token datasets, one per recipe."),
+    "rank": ("rank", "Train the proxies and rank the recipes (prepares first if needed)."),
+    "score": ("score", "Score every sample of the best recipe (ranks first if needed)."),
+    "pretrain": ("pretrain", "Train the targets under each curriculum and its controls."),
+    "evaluate": ("evaluate", "Evaluate the targets: perplexity, multiple choice, sharpness."),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Entry point: exit 0 done, 2 the input is wrong (one line), 1 anything else."""
+    try:
+        commands.main(args=arguments, prog_name="curricle", standalone_mode=False)
+    except InputError as error:
+        _exit(EXIT_INPUT, f"error: {error}")
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        _exit(EXIT_INPUT, _usage(error))
+    except (KeyboardInterrupt, click.Abort):
+        _exit(EXIT_INTERRUPTED, "interrupted: the same command goes on from here")
+    except CurricleError as error:
+        _exit(EXIT_FAILURE, f"error: {error}")
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(EXIT_FAILURE)
+    except Exception:
+        traceback.print_exc()
+        _exit(EXIT_FAILURE, "error: this is a bug in curricle, or its environment is broken")
+    sys.exit(0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__)
+def commands() -> None:
+    """Find the data recipe and the curriculum for a large language model with small proxies.
+
+    STUDY is a YAML file, or the name of a study that ships with curricle (quickstart).
+
+    \b
+    curricle run quickstart --dry-run     what would run, and what it costs
+    curricle run quickstart               run it; again after an interruption to go on
+    curricle ui quickstart                Prefect's and MLflow's pages over the results
+    """
+
+
+def _study_options(command: Command) -> Command:
+    command = click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Override a key of the study, e.g. --set proxy.learning_rates=[1e-5,1e-3].",
+    )(command)
+    return click.argument("study")(command)
+
+
+def _json_option(command: Command) -> Command:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def _run_stage(
+    flow_name: str, study: str, overrides: Sequence[str], dry_run: bool, as_json: bool
+) -> None:
+    from curricle.recipes.loading import load_study
+
+    spec = load_study(study, overrides)
+    if dry_run:
+        _print_plan(spec, flow_name, as_json)
+        return
+    _configure(spec)
+    from curricle.flows.local import run_local
+
+    outcome = run_local(flow_name, study, list(overrides))
+    click.echo(json.dumps(outcome.to_plain()) if as_json else outcome.text)
+
+
+def _add_stage_command(name: str, flow_name: str, help_text: str) -> None:
+    @_study_options
+    @click.option("--dry-run", is_flag=True, help="Print what would run and what it costs.")
+    @_json_option
+    def command(study: str, overrides: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+        _run_stage(flow_name, study, overrides, dry_run, as_json)
+
+    example = f"Example: curricle {name} quickstart --set store=/data/curricle"
+    command.__doc__ = f"{help_text}\n\n{example}"
+    commands.command(name)(command)
+
+
+for _name, (_flow, _help) in STAGES.items():
+    _add_stage_command(_name, _flow, _help)
+
+
+@commands.command()
+@_study_options
+@_json_option
+def status(study: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Show how far a study has come, stage by stage.
+
+    Example: curricle status quickstart
+    """
+    from curricle.recipes.loading import load_study
+
+    _print_plan(load_study(study, overrides), "study", as_json)
+
+
+@commands.command()
+@_study_options
+@click.option(
+    "--format", "file_format", type=click.Choice(["csv", "parquet", "json"]), default="csv"
+)
+@click.option("--output", type=click.Path(path_type=Path), help="File to write; default: print.")
+def results(study: str, overrides: tuple[str, ...], file_format: str, output: Path | None) -> None:
+    """Print the tidy table of all results so far: a row per run, metric and domain.
+
+    Example: curricle results quickstart --format parquet --output results.parquet
+    """
+    plan, store = _open_plan(study, overrides)
+    from curricle.analysis.results import render
+    from curricle.tasks.outcome import collect_results
+
+    content = render(collect_results(plan, store), file_format)
+    if output is not None:
+        output.write_bytes(content)
+    else:
+        sys.stdout.buffer.write(content)
+
+
+@commands.command()
+@_study_options
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="HTML file; default: <study>-report.html."
+)
+def report(study: str, overrides: tuple[str, ...], output: Path | None) -> None:
+    """Write the report of what the store holds so far, finished or not.
+
+    Example: curricle report quickstart --output report.html
+    """
+    plan, store = _open_plan(study, overrides)
+    from curricle.tasks.outcome import write_report
+
+    path = output or Path(f"{plan.study.name}-report.html")
+    write_report(plan, store, path)
+    click.echo(str(path))
+
+
+@commands.command()
+@click.argument("store")
+@_json_option
+def verify(store: str, as_json: bool) -> None:
+    """Check every file of a store against the recorded sizes and SHA-256 sums.
+
+    Example: curricle verify curricle-store
+    """
+    from curricle.core.store import Store, open_existing
+
+    opened: Store = open_existing(store)
+    artifacts = list(opened.artifacts())
+    problems = [problem for artifact in artifacts for problem in opened.verify(artifact)]
+    if as_json:
+        click.echo(json.dumps({"artifacts": len(artifacts), "problems": problems}))
+    else:
+        for problem in problems:
+            click.echo(problem)
+        click.echo(f"{len(artifacts)} artifacts, {len(problems)} problems")
+    if problems:
+        raise CurricleError(f"{len(problems)} files of {store} aren't what their records say")
+
+
+@commands.command()
+@_study_options
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--prefect-port", default=4200, show_default=True)
+@click.option("--mlflow-port", default=5000, show_default=True)
+def ui(
+    study: str, overrides: tuple[str, ...], host: str, prefect_port: int, mlflow_port: int
+) -> None:
+    """Serve Prefect's and MLflow's web pages over a study's data until Ctrl-C.
+
+    Example: curricle ui quickstart
+    """
+    from curricle.recipes.loading import load_study
+
+    spec = load_study(study, overrides)
+    _configure(spec)
+    from curricle.flows.servers import serve_pages
+
+    serve_pages(spec, host, prefect_port, mlflow_port, announce=click.echo)
+
+
+def _configure(spec: "Study") -> None:
+    """Set the environment up before Prefect is imported; bad sources and stores end here."""
+    from curricle.environment import configure
+    from curricle.recipes.corpus import check_sources
+    from curricle.tasks.places import state_folder
+
+    check_sources(spec.corpora)
+    configure(state_folder(spec))
+
+
+def _open_plan(study: str, overrides: Sequence[str]) -> tuple[Any, Any]:
+    from curricle.recipes.loading import load_study
+
+    spec = load_study(study, overrides)
+    _configure(spec)
+    from curricle.core.store import open_existing
+    from curricle.tasks.plan import StudyPlan
+
+    return StudyPlan(spec), open_existing(spec.store)
+
+
+def _print_plan(spec: "Study", flow_name: str, as_json: bool) -> None:
+    _configure(spec)
+    from curricle.tasks.overview import overview_of, render_overview
+
+    stages = overview_of(spec, until=flow_name)
+    rows = [stage.to_row() for stage in stages]
+    click.echo(json.dumps(rows) if as_json else render_overview(spec, stages))
+
+
+def _usage(error: click.UsageError) -> str:
+    command = error.ctx.command_path if error.ctx else "curricle"
+    found = error.format_message().rstrip(".")
+    return f"error: {found}, expected what {command} --help shows, fix: correct the command"
+
+
+def _exit(status: int, line: str) -> NoReturn:
+    click.echo(line, err=True)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""The order format (`order.npy`, int64 sample ids in reading order) and batches out of it."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from curricle.core.errors import InputError, IntegrityError
+
+ORDER = "order.npy"
+
+Order = npt.NDArray[np.int64]
+
+
+def write_order(folder: Path, order: Order) -> None:
+    """Store an order. Raises InputError unless it is a non-empty vector of sample ids."""
+    if order.ndim != 1 or order.size == 0 or order.min() < 0:
+        raise InputError(
+            f"order of shape {order.shape}",
+            expected="a non-empty vector of sample ids from 0 on",
+            fix="check the curriculum that made it",
+        )
+    np.save(folder / ORDER, order.astype(np.int64), allow_pickle=False)
+
+
+def read_order(folder: Path, num_samples: int) -> Order:
+    """Load an order for a dataset of `num_samples` samples; IntegrityError if it names a missing one."""
+    order: Order = np.load(folder / ORDER, allow_pickle=False)
+    if order.dtype != np.int64 or order.ndim != 1:
+        raise IntegrityError(f"{folder / ORDER}: {order.dtype} of {order.ndim} dimensions")
+    if order.size and not 0 <= order.min() <= order.max() < num_samples:
+        raise IntegrityError(
+            f"{folder / ORDER}: names sample {order.max()}, the dataset ends at {num_samples - 1}"
+        )
+    return order
+
+
+def batch_at(order: Order, step: int, batch_size: int) -> Order:
+    """Sample ids of the batch at `step` (from 0): a pure function, whatever the number of devices."""
+    return order[step * batch_size : (step + 1) * batch_size]

@@ -1,0 +1,282 @@
+"""The artifact store: `<root>/<kind>/<name>/<fingerprint>/`, local or on any fsspec file system.
+
+An artifact exists once its `record.json` does, and the record comes last: a local folder is built
+beside its place and renamed, a remote one is uploaded and gets its record at the end. Whoever loses
+a race, or dies half-way, leaves nothing that can be mistaken for an artifact.
+"""
+
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from curricle.core import provenance
+from curricle.core.errors import InputError, IntegrityError
+from curricle.core.plain import canonical_json, fingerprint, to_plain
+
+KINDS = (
+    "corpus",
+    "tokenizer",
+    "dataset",
+    "questions",
+    "checkpoint",
+    "scores",
+    "order",
+    "evaluation",
+    "ranking",
+    "scaling",
+    "report",
+)
+RECORD = "record.json"
+STAGING = ".staging"
+
+Build = Callable[[Path], Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True, order=True)
+class Artifact:
+    """A reference to a stored artifact: small enough to pass between flows and tasks."""
+
+    kind: str
+    name: str
+    fingerprint: str
+
+    @property
+    def key(self) -> str:
+        """The artifact's folder below the store's root."""
+        return f"{self.kind}/{self.name}/{self.fingerprint}"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What identifies an artifact: its spec, its inputs and the version of the step that makes it.
+
+    `name` is for people and not part of the identity. `version` is raised when a step's code
+    changes what it produces; older artifacts are then made anew and kept apart.
+    """
+
+    kind: str
+    name: str
+    spec: Mapping[str, Any]
+    inputs: Mapping[str, Artifact] = field(default_factory=dict)
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        assert self.kind in KINDS, self.kind
+        assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", self.name), self.name
+
+    @property
+    def artifact(self) -> Artifact:
+        """The reference that the finished artifact has; computable before it exists."""
+        identity = {
+            "kind": self.kind,
+            "version": self.version,
+            "spec": to_plain(self.spec),
+            "inputs": {label: item.fingerprint for label, item in self.inputs.items()},
+        }
+        return Artifact(self.kind, self.name, fingerprint(identity))
+
+
+class Store:
+    """Artifacts below one root, which may be a local path or an fsspec URL such as `s3://bucket/x`.
+
+    With `create` off the root may be absent, and is then an empty store to read from. Raises
+    InputError if the root can't be created or written.
+    """
+
+    def __init__(self, root: str, *, create: bool = True) -> None:
+        self.root = root
+        try:
+            self.files, self.base = fsspec.core.url_to_fs(root)
+            if create:
+                self.files.makedirs(self.base, exist_ok=True)
+        except (OSError, ValueError, ImportError) as error:
+            raise _unusable(root, error) from None
+        protocol = self.files.protocol
+        self.is_local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+        if self.is_local and create and not os.access(self.base, os.R_OK | os.W_OK | os.X_OK):
+            raise _unusable(root, PermissionError("no permission to read and write"))
+        self._cache = Path(self.base) if self.is_local else _cache_folder(root)
+
+    def exists(self, artifact: Artifact) -> bool:
+        """Whether the artifact is complete."""
+        return bool(self.files.exists(f"{self.base}/{artifact.key}/{RECORD}"))
+
+    def record(self, artifact: Artifact) -> dict[str, Any]:
+        """The artifact's record. Raises IntegrityError if it is missing or unreadable."""
+        try:
+            text = self.files.cat_file(f"{self.base}/{artifact.key}/{RECORD}")
+            return dict(json.loads(text))
+        except (OSError, ValueError) as error:
+            raise IntegrityError(f"{artifact.key}/{RECORD}: {error}") from None
+
+    def facts(self, artifact: Artifact) -> dict[str, Any]:
+        """The small values the build returned (counts, costs), kept in the record."""
+        return dict(self.record(artifact)["facts"])
+
+    def artifacts(self, kind: str = "*") -> Iterator[Artifact]:
+        """All complete artifacts, or those of one kind, sorted by key."""
+        for path in sorted(self.files.glob(f"{self.base}/{kind}/*/*/{RECORD}")):
+            yield Artifact(*path.split("/")[-4:-1])
+
+    def folder(self, artifact: Artifact) -> Path:
+        """A local folder with the artifact's files; downloaded once if the store is remote.
+
+        Raises IntegrityError if a file's size isn't what the record says.
+        """
+        target = self._cache / artifact.key
+        if not (target / RECORD).exists():
+            self._download(artifact, target)
+        for name, entry in self.record(artifact)["files"].items():
+            _check_size(target / name, entry["bytes"], artifact)
+        return target
+
+    def produce(self, request: Request, build: Build) -> Artifact:
+        """The artifact of `request`: found if it is complete, otherwise built and stored.
+
+        `build` fills an empty local folder and may return facts for the record. If it raises,
+        nothing is left behind.
+        """
+        artifact = request.artifact
+        if self.exists(artifact):
+            return artifact
+        with self._staging() as folder:
+            facts = build(folder) or {}
+            record = _record(request, artifact, folder, facts)
+            self._commit(artifact, folder, record)
+        return artifact
+
+    def verify(self, artifact: Artifact) -> list[str]:
+        """What is wrong with the artifact's files against the record's sizes and SHA-256 sums."""
+        problems = []
+        for name, entry in self.record(artifact)["files"].items():
+            path = f"{self.base}/{artifact.key}/{name}"
+            if not self.files.exists(path):
+                problems.append(f"{artifact.key}/{name}: missing")
+                continue
+            with self.files.open(path, "rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            if digest != entry["sha256"]:
+                problems.append(f"{artifact.key}/{name}: SHA-256 differs from the record's")
+        return problems
+
+    def sweep(self) -> None:
+        """Remove what processes of this machine left half-built when they were killed."""
+        if not self.is_local:
+            return
+        for folder in (Path(self.base) / STAGING).glob(f"{socket.gethostname()}:*"):
+            if not Path("/proc", folder.name.split(":")[1]).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _staging(self) -> Iterator[Path]:
+        parent = Path(self.base) / STAGING if self.is_local else Path(tempfile.gettempdir())
+        folder = parent / f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _commit(self, artifact: Artifact, folder: Path, record: dict[str, Any]) -> None:
+        text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        target = f"{self.base}/{artifact.key}"
+        if self.is_local:
+            (folder / RECORD).write_text(text, encoding="utf-8")
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.rename(target)
+            except OSError:
+                # Another process built the same artifact first; its files are as good as ours.
+                if not self.exists(artifact):
+                    raise
+            return
+        for name in record["files"]:
+            self.files.put_file(str(folder / name), f"{target}/{name}")
+        self.files.pipe_file(f"{target}/{RECORD}", text.encode())
+
+    def _download(self, artifact: Artifact, target: Path) -> None:
+        partial = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
+        for name in (*self.record(artifact)["files"], RECORD):
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            self.files.get_file(f"{self.base}/{artifact.key}/{name}", str(partial / name))
+        try:
+            partial.rename(target)
+        except OSError:
+            shutil.rmtree(partial)
+
+
+def open_existing(root: str) -> Store:
+    """The store at `root`, to read from. Raises InputError if there is none."""
+    store = Store(root, create=False)
+    if not store.files.isdir(store.base):
+        raise InputError(
+            f"store {root}: not there",
+            expected="a store that a study has written",
+            fix="run the study first, or give the store with --set store=PATH",
+        )
+    return store
+
+
+def _record(
+    request: Request, artifact: Artifact, folder: Path, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "kind": artifact.kind,
+        "name": artifact.name,
+        "fingerprint": artifact.fingerprint,
+        "version": request.version,
+        "spec": json.loads(canonical_json(request.spec)),
+        "inputs": {label: item.key for label, item in request.inputs.items()},
+        "facts": to_plain(facts),
+        "files": {str(path.relative_to(folder)): _describe(path) for path in _files(folder)},
+        "code": provenance.code_version(),
+        "packages": provenance.package_versions(),
+        "device": provenance.device_description(),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def _check_size(path: Path, expected: int, artifact: Artifact) -> None:
+    found = path.stat().st_size if path.exists() else None
+    if found != expected:
+        raise IntegrityError(
+            f"{artifact.key}/{path.name}: {found} bytes where the record says {expected}; "
+            f"delete the folder {artifact.key} and run again"
+        )
+
+
+def _cache_folder(root: str) -> Path:
+    name = hashlib.sha256(root.encode()).hexdigest()[:16]
+    base = os.environ.get("CURRICLE_CACHE") or Path.home() / ".cache" / "curricle"
+    return Path(base) / name
+
+
+def _unusable(root: str, error: Exception) -> InputError:
+    return InputError(
+        f"store {root}: {error}",
+        expected="a folder or an s3:// address that can be read and written",
+        fix="give another one with --set store=PATH, or mend its permissions",
+    )

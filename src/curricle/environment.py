@@ -1,0 +1,34 @@
+"""Environment variables that the servers and libraries read when they are first imported."""
+
+import os
+from pathlib import Path
+
+QUIET = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "PREFECT_CLI_PROMPT": "false",
+}
+LOCAL = {
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "60",
+    "PREFECT_LOGGING_LEVEL": "ERROR",
+    "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
+}
+
+
+def configure(state: Path) -> None:
+    """Keep Prefect's database in `state`, send nothing home, and keep the terminal for our output.
+
+    Must run before Prefect or MLflow are imported. With `PREFECT_API_URL` in the environment the
+    flows report to that server, and only the silence is ours.
+    """
+    for key, value in QUIET.items():
+        os.environ.setdefault(key, value)
+    if "PREFECT_API_URL" in os.environ:
+        return
+    os.environ.setdefault("PREFECT_HOME", str(state / "prefect"))
+    for key, value in LOCAL.items():
+        os.environ.setdefault(key, value)

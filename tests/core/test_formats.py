@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from curricle.core import token_dataset
+from curricle.core.errors import InputError, IntegrityError
+from curricle.core.order_file import batch_at, read_order, write_order
+from curricle.core.pacing import linear_pool
+from curricle.core.scores_file import read_scores, write_scores
+from curricle.core.token_dataset import DatasetWriter, TokenDataset, TokenizedDocument
+
+
+def write_dataset(folder: Path, vocabulary_size: int = 300) -> None:
+    writer = DatasetWriter(folder, vocabulary_size=vocabulary_size, end_of_text=0)
+    for domain, start in (("a", 1), ("b", 101)):
+        documents = [
+            TokenizedDocument(f"{domain}{i}", "here", 10, range(start + 10 * i, start + 10 * i + 9))
+            for i in range(3)
+        ]
+        writer.write_domain(domain, documents)
+    writer.finish()
+
+
+def test_samples_are_windows_of_one_domain(tmp_path: Path) -> None:
+    write_dataset(tmp_path)
+    dataset = TokenDataset(tmp_path, sequence_length=7)
+    # A domain has 3 x (9 + end) = 30 tokens: 29 // 7 = 4 windows.
+    assert len(dataset) == 8
+    np.testing.assert_array_equal(dataset.domain_of_samples(), [0, 0, 0, 0, 1, 1, 1, 1])
+    stream = [*range(1, 10), 0, *range(11, 20), 0, *range(21, 30), 0]
+    np.testing.assert_array_equal(dataset.read(np.array([1]))[0], stream[7:15])
+    np.testing.assert_array_equal(
+        dataset.read(np.array([5, 0]))[:, 0], [stream[7] + 100, stream[0]]
+    )
+
+
+def test_shards_split_between_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_dataset, "MAX_SHARD_TOKENS", 20)
+    write_dataset(tmp_path)
+    dataset = TokenDataset(tmp_path, sequence_length=7)
+    assert [shard["tokens"] for shard in dataset.manifest["shards"]] == [20, 10, 20, 10]
+    assert len(dataset) == 2 + 1 + 2 + 1
+    np.testing.assert_array_equal(dataset.domain_of_samples(), [0, 0, 0, 1, 1, 1])
+
+
+def test_the_document_table_finds_every_document(tmp_path: Path) -> None:
+    write_dataset(tmp_path)
+    for row in pq.read_table(tmp_path / "documents.parquet").to_pylist():
+        shard = np.fromfile(tmp_path / row["shard"], dtype="<u2")
+        document = shard[row["offset"] : row["offset"] + row["tokens"]]
+        assert document[-1] == 0
+        assert row["tokens"] == 10
+        assert np.all(np.diff(document[:-1].astype(int)) == 1)
+
+
+@pytest.mark.parametrize(("vocabulary_size", "width"), [(65_535, 2), (65_536, 4)])
+def test_token_width_follows_the_vocabulary(
+    tmp_path: Path, vocabulary_size: int, width: int
+) -> None:
+    write_dataset(tmp_path, vocabulary_size)
+    assert (tmp_path / "tokens-a-00000.bin").stat().st_size == 30 * width
+    assert TokenDataset(tmp_path, 7).read(np.array([0]))[0, 0] == 1
+
+
+def test_a_shard_of_another_size_is_named(tmp_path: Path) -> None:
+    write_dataset(tmp_path)
+    with (tmp_path / "tokens-b-00000.bin").open("ab") as stream:
+        stream.write(b"x")
+    with pytest.raises(IntegrityError, match="tokens-b-00000.bin: 61 bytes"):
+        TokenDataset(tmp_path, 7)
+
+
+def test_orders_round_trip_and_give_batches(tmp_path: Path) -> None:
+    order = np.array([3, 1, 2, 0, 3, 1], dtype=np.int64)
+    write_order(tmp_path, order)
+    np.testing.assert_array_equal(read_order(tmp_path, 4), order)
+    np.testing.assert_array_equal(batch_at(order, 1, 2), [2, 0])
+    with pytest.raises(IntegrityError, match="names sample 3"):
+        read_order(tmp_path, 3)
+
+
+@pytest.mark.parametrize("order", [np.array([], dtype=np.int64), np.array([-1]), np.zeros((2, 2))])
+def test_what_is_no_order_is_refused(tmp_path: Path, order: np.ndarray) -> None:
+    with pytest.raises(InputError, match="sample ids"):
+        write_order(tmp_path, order)
+
+
+def test_scores_round_trip(tmp_path: Path) -> None:
+    write_scores(tmp_path, ["a", "a", "b"], {"x": np.array([0.5, 1.5, -1.0])})
+    np.testing.assert_array_equal(read_scores(tmp_path, "x"), [0.5, 1.5, -1.0])
+    with pytest.raises(InputError, match="one of \\['x'\\]"):
+        read_scores(tmp_path, "y")
+
+
+def test_scores_with_gaps_are_refused(tmp_path: Path) -> None:
+    write_scores(tmp_path, ["a", "a"], {"x": np.array([0.5, np.nan])})
+    with pytest.raises(InputError, match="1 samples without a number"):
+        read_scores(tmp_path, "x")
+
+
+def test_linear_pool_is_the_papers() -> None:
+    progress = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
+    np.testing.assert_allclose(linear_pool(progress, 0.25, 0.5), [0.25, 0.625, 1, 1, 1])
+    np.testing.assert_allclose(linear_pool(progress, 1.0, 1.0), 1.0)
