@@ -118,7 +118,7 @@ class ShuffleLetters(Spec):
 
 
 class ShuffleWords(Spec):
-    """Subtle control: the words of each document in random order, so that unigrams stay the same."""
+    """Subtle control: the words of each document in random order; unigrams stay the same."""
 
     step: Literal["shuffle-words"]
 
@@ -240,7 +240,7 @@ class Proxy(Training):
 
 
 class Target(Training):
-    """The larger model; `confirm` recipes (best, middle and a bad control) are trained at its size."""
+    """The larger model; `confirm` recipes (best, middle, bad control) are trained at its size."""
 
     learning_rate: PositiveFloat
     confirm: Annotated[int, Field(ge=2)] = 3
@@ -273,8 +273,8 @@ class Scoring(Spec):
 class Curriculum(Spec):
     """A growing pool over ranked samples (Fan & Jaggi, arXiv 2310.15389).
 
-    At progress p batches are drawn from the top `start_fraction + (1 - start_fraction) * p / full_at`
-    of the samples, ranked by `score` inside each domain (`within: domain`) or over all of them.
+    At progress p batches are drawn from the top `start_fraction + (1 - start_fraction) * p /
+    full_at` of the samples, ranked by `score` inside each domain (`within: domain`) or over all.
     """
 
     score: Literal["learnability"] = "learnability"
@@ -315,13 +315,13 @@ class Evaluation(Spec):
 
 
 class Tracking(Spec):
-    """MLflow's tracking address; by default a SQLite file in the store (or the working directory)."""
+    """MLflow's tracking address; by default a SQLite file beside the artifacts."""
 
     mlflow: str | None = None
 
 
 class Study(Spec):
-    """A whole study. `baseline` is the recipe that verdicts compare with: the first one."""
+    """A whole study. The first recipe is the baseline that verdicts compare with."""
 
     name: Name
     store: str

@@ -18,13 +18,23 @@ if TYPE_CHECKING:
 EXIT_INPUT, EXIT_FAILURE, EXIT_INTERRUPTED = 2, 1, 130
 Command = Callable[..., Any]
 
+_ORDER = ("prepare", "rank", "confirm", "score", "pretrain", "evaluate")
+STAGES_UNTIL = {
+    "prepare": _ORDER[:1],
+    "rank": _ORDER[:3],
+    "score": _ORDER[:4],
+    "pretrain": _ORDER[:5],
+    "evaluate": _ORDER,
+    "study": _ORDER,
+}
+
 STAGES = {
-    "run": ("study", "Run a whole study: prepare, rank, score, pretrain, evaluate, report."),
-    "prepare": ("prepare", "Turn the study's sources into token datasets, one per recipe."),
-    "rank": ("rank", "Train the proxies and rank the recipes (prepares first if needed)."),
-    "score": ("score", "Score every sample of the best recipe (ranks first if needed)."),
-    "pretrain": ("pretrain", "Train the targets under each curriculum and its controls."),
-    "evaluate": ("evaluate", "Evaluate the targets: perplexity, multiple choice, sharpness."),
+    "run": ("study", "Run a whole study, from the corpus to the report."),
+    "prepare": ("prepare", "Turn the sources into a dataset per recipe."),
+    "rank": ("rank", "Train proxies and rank the recipes."),
+    "score": ("score", "Score every sample of the best recipe."),
+    "pretrain": ("pretrain", "Train targets under each curriculum and control."),
+    "evaluate": ("evaluate", "Evaluate the targets."),
 }
 
 
@@ -51,7 +61,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(0)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _InOrder(click.Group):
+    """Lists commands in the order of a study rather than of the alphabet."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """All names, as they were added."""
+        del context
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def commands() -> None:
     """Find the data recipe and the curriculum for a large language model with small proxies.
@@ -132,15 +151,14 @@ def status(study: str, overrides: tuple[str, ...], as_json: bool) -> None:
 )
 @click.option("--output", type=click.Path(path_type=Path), help="File to write; default: print.")
 def results(study: str, overrides: tuple[str, ...], file_format: str, output: Path | None) -> None:
-    """Print the tidy table of all results so far: a row per run, metric and domain.
+    """Print the tidy table of all results so far.
 
     Example: curricle results quickstart --format parquet --output results.parquet
     """
     plan, store = _open_plan(study, overrides)
-    from curricle.analysis.results import render
-    from curricle.tasks.outcome import collect_results
+    from curricle.tasks.results import collect_results, render_results
 
-    content = render(collect_results(plan, store), file_format)
+    content = render_results(collect_results(plan, store), file_format)
     if output is not None:
         output.write_bytes(content)
     else:
@@ -153,7 +171,7 @@ def results(study: str, overrides: tuple[str, ...], file_format: str, output: Pa
     "--output", type=click.Path(path_type=Path), help="HTML file; default: <study>-report.html."
 )
 def report(study: str, overrides: tuple[str, ...], output: Path | None) -> None:
-    """Write the report of what the store holds so far, finished or not.
+    """Write the report of what the store holds so far.
 
     Example: curricle report quickstart --output report.html
     """
@@ -169,7 +187,7 @@ def report(study: str, overrides: tuple[str, ...], output: Path | None) -> None:
 @click.argument("store")
 @_json_option
 def verify(store: str, as_json: bool) -> None:
-    """Check every file of a store against the recorded sizes and SHA-256 sums.
+    """Check a store's files against their records.
 
     Example: curricle verify curricle-store
     """
@@ -196,7 +214,7 @@ def verify(store: str, as_json: bool) -> None:
 def ui(
     study: str, overrides: tuple[str, ...], host: str, prefect_port: int, mlflow_port: int
 ) -> None:
-    """Serve Prefect's and MLflow's web pages over a study's data until Ctrl-C.
+    """Serve Prefect's and MLflow's pages until Ctrl-C.
 
     Example: curricle ui quickstart
     """
@@ -210,12 +228,10 @@ def ui(
 
 
 def _configure(spec: "Study") -> None:
-    """Set the environment up before Prefect is imported; bad sources and stores end here."""
+    """Set the environment up before Prefect is imported."""
     from curricle.environment import configure
-    from curricle.recipes.corpus import check_sources
     from curricle.tasks.places import state_folder
 
-    check_sources(spec.corpora)
     configure(state_folder(spec))
 
 
@@ -232,9 +248,9 @@ def _open_plan(study: str, overrides: Sequence[str]) -> tuple[Any, Any]:
 
 def _print_plan(spec: "Study", flow_name: str, as_json: bool) -> None:
     _configure(spec)
-    from curricle.tasks.overview import overview_of, render_overview
+    from curricle.tasks.overview import overview, render_overview
 
-    stages = overview_of(spec, until=flow_name)
+    stages = overview(spec, STAGES_UNTIL[flow_name])
     rows = [stage.to_row() for stage in stages]
     click.echo(json.dumps(rows) if as_json else render_overview(spec, stages))
 

@@ -8,7 +8,7 @@ class CurricleError(Exception):
 class InputError(CurricleError):
     """The user's input is wrong; the command line prints it as one line and exits with status 2.
 
-    `found` names the place and what stands there, `expected` what should, `fix` what to do about it.
+    `found` names the place and what stands there, `expected` what should, `fix` what to do.
     """
 
     def __init__(self, found: str, *, expected: str, fix: str) -> None:
@@ -21,7 +21,7 @@ class InputError(CurricleError):
 
 
 class JobError(CurricleError):
-    """A job (training, scoring, evaluation) failed in its worker process; carries its last log lines."""
+    """A job (training, scoring, evaluation) failed in its worker; carries its last log lines."""
 
 
 class IntegrityError(CurricleError):

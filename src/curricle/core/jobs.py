@@ -1,7 +1,8 @@
 """Specs of the jobs that workers run, and of the models they run on.
 
 Frozen standard dataclasses: whatever stands in them is identity and ends in a fingerprint. Paths,
-devices and worker counts don't belong here; the thread count does, since it changes a CPU's last bits.
+devices and worker counts don't belong here; the thread count does, since it changes a CPU's last
+bits.
 """
 
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class TrainingSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringSpec:
-    """Learnability of every sample: loss at the `early` share of the proxy's run minus at `late`."""
+    """Learnability of every sample: loss at the `early` share of a proxy's run minus at `late`."""
 
     early: float
     late: tuple[float, ...]

@@ -24,7 +24,7 @@ def write_order(folder: Path, order: Order) -> None:
 
 
 def read_order(folder: Path, num_samples: int) -> Order:
-    """Load an order for a dataset of `num_samples` samples; IntegrityError if it names a missing one."""
+    """The order for a dataset of `num_samples`; IntegrityError if it names a missing sample."""
     order: Order = np.load(folder / ORDER, allow_pickle=False)
     if order.dtype != np.int64 or order.ndim != 1:
         raise IntegrityError(f"{folder / ORDER}: {order.dtype} of {order.ndim} dimensions")
@@ -36,5 +36,5 @@ def read_order(folder: Path, num_samples: int) -> Order:
 
 
 def batch_at(order: Order, step: int, batch_size: int) -> Order:
-    """Sample ids of the batch at `step` (from 0): a pure function, whatever the number of devices."""
+    """Sample ids of the batch at `step` (from 0), whatever the number of devices."""
     return order[step * batch_size : (step + 1) * batch_size]

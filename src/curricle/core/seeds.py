@@ -6,7 +6,7 @@ import numpy as np
 
 
 def derive_seed(seed: int, *names: object) -> int:
-    """A 63-bit seed for the stream `names` of `seed`; the same on every platform and Python version.
+    """A 63-bit seed for the stream `names` of `seed`; the same on every platform and Python.
 
     Streams are told apart by name (`derive_seed(3, "initialisation")`), so that a new use of
     randomness never shifts the numbers of the existing ones.

@@ -1,0 +1,147 @@
+"""Failure signatures: named warnings, each explained in one sentence."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+
+MINIMUM_SEED_AGREEMENT = 0.5
+MINIMUM_SEEDS = 3
+MINIMUM_DROP = 0.005
+"""A proxy whose loss fell by less than this share of its first value has not moved.
+
+None of the three thresholds is from the literature: a pilot that still ranked recipes usefully had
+a seed agreement of 0.57 and a drop of 2.5 %.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caution:
+    """A reason to trust a result less. `name` is fixed vocabulary, `text` one sentence."""
+
+    name: str
+    recipes: tuple[str, ...] = ()
+    text: str
+
+
+def order_only_caution(recipes: Sequence[str]) -> Caution:
+    """For recipes that are another recipe's samples in another order."""
+    return Caution(
+        name="order-only",
+        recipes=tuple(recipes),
+        text=f"Not rankable at a tiny rate: {_listed(recipes)}; what a proxy learns at a tiny rate "
+        "adds up whatever the order of the samples, so order is judged at the standard rate alone.",
+    )
+
+
+def design_cautions(values: Floats, recipes: Sequence[str], *, blocked: bool) -> Iterator[Caution]:
+    """What the table `values` (R, S) itself lacks: seeds, runs, shared seeds."""
+    present = np.isfinite(values)
+    fewest = int(present.sum(axis=1).min())
+    if fewest < MINIMUM_SEEDS:
+        thin = [name for name, row in zip(recipes, present, strict=True) if row.sum() == fewest]
+        counted = "1 seed" if fewest == 1 else f"{fewest} seeds"
+        yield Caution(
+            name="too-few-seeds",
+            recipes=tuple(thin),
+            text=f"Only {counted} for {_listed(thin)}: run at least {MINIMUM_SEEDS} before "
+            "believing a verdict.",
+        )
+    if missing := int((~present).sum()) if blocked else 0:
+        thin = [name for name, row in zip(recipes, present, strict=True) if not row.all()]
+        yield Caution(
+            name="missing-runs",
+            recipes=tuple(thin),
+            text=f"{missing} of {present.size} runs have no value ({_listed(thin)}): means are "
+            "adjusted for the seeds that are missing, and their intervals are wider.",
+        )
+    if not blocked:
+        yield Caution(
+            name="unpaired-seeds",
+            text="The recipes don't share enough seeds to take the seeds' own effect out, so it "
+            "counts as noise.",
+        )
+
+
+def no_recipe_values_caution(recipes: Sequence[str]) -> Caution:
+    """For recipes none of whose runs has a value."""
+    return Caution(
+        name="no-values",
+        recipes=tuple(recipes),
+        text=f"Left out, since no run of it has a value: {_listed(recipes)}.",
+    )
+
+
+def noise_caution(variance: float | None) -> Caution | None:
+    """For tables without noise, or without a way to estimate it."""
+    if variance is None:
+        return Caution(
+            name="no-error-estimate",
+            text="There are no repeated runs to estimate the noise from, so no comparison has an "
+            "interval and none can be decided.",
+        )
+    if variance == 0.0:
+        return Caution(
+            name="no-noise",
+            text="All seeds give exactly the same differences: either the values are deterministic "
+            "or the seed is not used, and then the verdicts mean nothing.",
+        )
+    return None
+
+
+def seed_caution(agreement: float | None) -> Caution | None:
+    """For seeds that rank the candidates differently."""
+    if agreement is None or agreement >= MINIMUM_SEED_AGREEMENT:
+        return None
+    return Caution(
+        name="seeds-disagree",
+        text=f"The seeds rank the candidates differently (mean Spearman {agreement:.2f} between "
+        "seeds): the recipes are nearly equal, or the runs too short for a signal.",
+    )
+
+
+def bad_control_caution(recipe: str, *, last: bool, worse: bool) -> Caution | None:
+    """For an artificially bad recipe that isn't last, or not surely worse than the baseline."""
+    if last and worse:
+        return None
+    found = (
+        "does not come last" if not last else "comes last, but not surely worse than the baseline"
+    )
+    return Caution(
+        name="bad-control-not-worst",
+        recipes=(recipe,),
+        text=f"The bad control {recipe} {found}: these runs cannot see even gross damage, so don't "
+        "trust the rest of the ranking.",
+    )
+
+
+def movement_cautions(
+    table: pd.DataFrame, initial_losses: Mapping[int, float], *, lower_is_better: bool = True
+) -> tuple[Caution, ...]:
+    """Recipes whose proxies have not moved, from columns recipe, seed, value.
+
+    `initial_losses` is the loss of the untrained model per seed: the same for all recipes.
+    """
+    start = table["seed"].map(initial_losses)
+    drop = (start - table["value"]) / start.abs() * (1 if lower_is_better else -1)
+    mean = drop.groupby(table["recipe"]).mean()
+    still = [str(name) for name in mean.index[mean < MINIMUM_DROP]]
+    if not still:
+        return ()
+    return (
+        Caution(
+            name="not-moved",
+            recipes=tuple(still),
+            text=f"The loss fell by less than {MINIMUM_DROP:.1%} for {_listed(still)}: raise the "
+            "learning rate or the tokens until the proxies learn something.",
+        ),
+    )
+
+
+def _listed(names: Sequence[str], limit: int = 4) -> str:
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

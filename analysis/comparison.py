@@ -1,0 +1,225 @@
+"""Compares the arms of a curriculum study: paired by seed, corrected for the number of questions.
+
+Model: value = arm + seed + error, so a comparison is a paired t whose error variance is pooled over
+all arms (with three seeds a pair's own would have two degrees of freedom). Where the arms are
+plainly not equally noisy (Bartlett's test, p < 0.01) each comparison keeps the variance of its own
+paired differences. Intervals and p-values are simultaneous over all comparisons asked for
+(single-step max-t: Dunnett's test if all are against one control), and over domains by Bonferroni.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import bartlett
+from scipy.stats import t as student
+
+from curricle.analysis.additive_model import AdditiveFit, fit_additive
+from curricle.analysis.observations import check_confidence, value_matrix
+from curricle.analysis.pairwise import SEED_CAP, smallest_sufficient
+from curricle.analysis.results import AVERAGE
+from curricle.analysis.simultaneous import SMALLEST_P, contrasts
+from curricle.analysis.verdicts import Verdict, optional, optional_int, verdict_of
+from curricle.core.errors import InputError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_UNEQUAL = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One arm against one control in one domain (`average`: the mean over domains).
+
+    `difference` is arm - control, whatever direction is better, with its simultaneous interval and
+    adjusted p-value (None without an error estimate). `seed_differences` are the paired ones by
+    seed, None where a run is missing. `pooled` tells whether the error variance is shared by all
+    arms. `seeds_to_settle` is the smallest number of seeds at which a difference as large as this
+    one would be significant; None for a settled comparison and for more than `SEED_CAP`.
+    """
+
+    arm: str
+    control: str
+    domain: str
+    arm_mean: float
+    control_mean: float
+    difference: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+    verdict: Verdict
+    seeds: tuple[str, ...]
+    seed_differences: tuple[float | None, ...]
+    seeds_to_settle: int | None
+    pooled: bool
+    confidence: float
+    lower_is_better: bool
+
+
+@dataclass(frozen=True)
+class _Inference:
+    """Per comparison: half-width of the interval, adjusted p-value, seeds to settle; or NaN."""
+
+    margin: Floats
+    p_values: Floats
+    seeds_to_settle: Floats
+    pooled: bool
+
+
+def compare_arms(
+    table: pd.DataFrame,
+    control: str,
+    *,
+    also: Sequence[tuple[str, str]] = (),
+    lower_is_better: bool = True,
+    confidence: float = 0.95,
+) -> tuple[Comparison, ...]:
+    """Compare every arm of `table` with `control`, and the (arm, other) pairs in `also`.
+
+    `table` has the columns arm, seed, value and perhaps domain. With domains the mean over them
+    comes first, as domain `average`; then each domain at a confidence that makes all domains hold
+    jointly.
+
+    Raises InputError for missing columns, a repeated run, a control without a value, no other arm.
+    """
+    check_confidence(confidence)
+    average = _compare(
+        value_matrix(table, "arm"), control, also, AVERAGE, lower_is_better, confidence
+    )
+    domains = sorted(set(table["domain"]) - {AVERAGE}) if "domain" in table.columns else []
+    level = 1 - (1 - confidence) / max(len(domains), 1)
+    single = (
+        _compare(
+            value_matrix(table[table["domain"] == domain], "arm"),
+            control,
+            also,
+            str(domain),
+            lower_is_better,
+            level,
+        )
+        for domain in domains
+        if len(domains) > 1
+    )
+    return average + tuple(item for group in single for item in group)
+
+
+def _compare(
+    matrix: pd.DataFrame,
+    control: str,
+    also: Sequence[tuple[str, str]],
+    domain: str,
+    lower_is_better: bool,
+    confidence: float,
+) -> tuple[Comparison, ...]:
+    matrix = matrix.dropna(how="all").dropna(how="all", axis="columns")
+    names = [str(name) for name in matrix.index]
+    _check_arms(names, control)
+    asked = [(name, control) for name in names if name != control]
+    asked += [pair for pair in also if set(pair) <= set(names) and pair not in asked]
+    values = matrix.to_numpy(dtype=float)
+    arms, others = (np.array([names.index(pair[side]) for pair in asked]) for side in (0, 1))
+    fit = fit_additive(values)
+    difference = fit.means[arms] - fit.means[others]
+    inference = _inference(values, fit, arms, others, confidence)
+    return tuple(
+        Comparison(
+            arm=asked[k][0],
+            control=asked[k][1],
+            domain=domain,
+            arm_mean=float(fit.means[arms[k]]),
+            control_mean=float(fit.means[others[k]]),
+            difference=float(difference[k]),
+            low=optional(difference[k] - inference.margin[k]),
+            high=optional(difference[k] + inference.margin[k]),
+            p_value=optional(inference.p_values[k]),
+            verdict=verdict_of(difference[k], inference.margin[k], lower_is_better=lower_is_better),
+            seeds=tuple(str(seed) for seed in matrix.columns),
+            seed_differences=tuple(map(optional, values[arms[k]] - values[others[k]])),
+            seeds_to_settle=optional_int(inference.seeds_to_settle[k]),
+            pooled=inference.pooled,
+            confidence=confidence,
+            lower_is_better=lower_is_better,
+        )
+        for k in range(len(asked))
+    )
+
+
+def _inference(
+    values: Floats, fit: AdditiveFit, arms: Ints, others: Ints, confidence: float
+) -> _Inference:
+    if fit.blocked and _unequal_noise(values, fit):
+        found = _separate(values, arms, others, confidence)
+    else:
+        found = _pooled(fit, arms, others, confidence)
+    difference = np.abs(fit.means[arms] - fit.means[others])
+    runs = np.isfinite(values).sum(axis=1)
+    more = np.maximum(found.seeds_to_settle, np.minimum(runs[arms], runs[others]) + 1.0)
+    return replace(found, seeds_to_settle=np.where(difference <= found.margin, more, np.nan))
+
+
+def _unequal_noise(values: Floats, fit: AdditiveFit) -> bool:
+    residuals = values - fit.means[:, None] - fit.effects
+    groups = [row[np.isfinite(row)] for row in residuals]
+    if min(map(len, groups)) < 2 or not fit.variance:
+        return False
+    return bool(bartlett(*groups).pvalue < _UNEQUAL)
+
+
+def _pooled(fit: AdditiveFit, arms: Ints, others: Ints, confidence: float) -> _Inference:
+    """One error variance for all arms; max-t over the correlated comparisons."""
+    difference = fit.means[arms] - fit.means[others]
+    undefined = np.full(len(arms), np.nan)
+    if fit.variance is None:
+        return _Inference(undefined, undefined, undefined, pooled=True)
+    selector = np.zeros((len(arms), len(fit.means)))
+    selector[np.arange(len(arms)), arms], selector[np.arange(len(arms)), others] = 1.0, -1.0
+    covariance = selector @ fit.covariance @ selector.T
+    scale = np.sqrt(np.diag(covariance))
+    family = contrasts(covariance / np.outer(scale, scale))
+    error = scale * np.sqrt(fit.variance)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistics = np.where(difference == 0.0, 0.0, np.abs(difference) / error)
+    seeds = np.arange(2.0, SEED_CAP + 1)
+    df = (seeds - 1) * (len(fit.means) - 1 if fit.blocked else len(fit.means))
+    threshold = family.criticals(df, confidence) * np.sqrt(2 * fit.variance / seeds)
+    needed = smallest_sufficient(np.abs(difference), threshold) if fit.variance else undefined
+    return _Inference(
+        margin=error * family.critical(fit.degrees_of_freedom, confidence),
+        p_values=family.p_values(statistics, fit.degrees_of_freedom),
+        seeds_to_settle=needed,
+        pooled=True,
+    )
+
+
+def _separate(values: Floats, arms: Ints, others: Ints, confidence: float) -> _Inference:
+    """Each comparison's own paired t, Bonferroni over the comparisons."""
+    tail = (1 - confidence) / (2 * len(arms))
+    seeds = np.arange(2.0, SEED_CAP + 1)
+    margin, p_values, needed = np.full((3, len(arms)), np.nan)
+    for k, row in enumerate(values[arms] - values[others]):
+        paired = row[np.isfinite(row)]
+        if len(paired) < 2:
+            continue
+        error = paired.std(ddof=1) / np.sqrt(len(paired))
+        margin[k] = student.ppf(1 - tail, len(paired) - 1) * error
+        raw = 2 * student.sf(abs(paired.mean()) / max(error, 1e-300), len(paired) - 1)
+        p_values[k] = np.clip(raw * len(arms), SMALLEST_P, 1.0)
+        threshold = student.ppf(1 - tail, seeds - 1) * paired.std(ddof=1) / np.sqrt(seeds)
+        needed[k] = smallest_sufficient(np.array([abs(paired.mean())]), threshold)[0]
+    return _Inference(margin, p_values, needed, pooled=False)
+
+
+def _check_arms(names: list[str], control: str) -> None:
+    if control not in names:
+        raise InputError(
+            f"control {control!r} without a value",
+            expected=f"one of {', '.join(names) or 'the arms'}",
+            fix="run it, or compare with another arm",
+        )
+    if len(names) < 2:
+        raise InputError(
+            "one arm with values", expected="an arm to compare with its control", fix="add arms"
+        )

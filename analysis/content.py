@@ -1,0 +1,102 @@
+"""What a report and a terminal summary are made of: plain values, nothing stored, nothing computed.
+
+Everything but the study's name may be missing, since a report is drawn while its study still runs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from curricle.analysis.cautions import Caution
+from curricle.analysis.comparison import Comparison
+from curricle.analysis.costs import Costs, ScoringCharge
+from curricle.analysis.formatting import rate
+from curricle.analysis.multiple_choice import LetterReport
+from curricle.analysis.ranked import Ranking
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredText:
+    """A sample to look at: its domain, its score, the beginning of its text."""
+
+    domain: str
+    score: float
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportContent:
+    """A study's results so far.
+
+    `status` and `created` are shown as they are. `tiny` and `standard` rank the recipes at the two
+    rates, `confirmation` at the target's size, `domains` per domain at the tiny rate.
+
+    `comparisons` hold each curriculum's arm against the random order and, where asked for, against
+    its own controls; `curricula` names the arms that are in question rather than controls.
+    `curves` has columns arm, seed, tokens, value (validation loss). `evaluation` are rows of the
+    results table for the targets. `scores` has columns domain, score; `score_facts` are labelled
+    facts about the score.
+
+    `corpus` has columns recipe, domain, documents, tokens; `drops` recipe, reason, documents;
+    `recipes` recipe, dimension, role, description. `provenance` are labelled facts, `spec` is the
+    study's YAML.
+    """
+
+    study: str
+    status: str = "finished"
+    created: str = ""
+    tiny_rate: float | None = None
+    standard_rate: float | None = None
+    tiny: Ranking | None = None
+    standard: Ranking | None = None
+    confirmation: Ranking | None = None
+    domains: Mapping[str, Ranking] = field(default_factory=dict)
+    comparisons: tuple[Comparison, ...] = ()
+    curricula: tuple[str, ...] = ()
+    curves: pd.DataFrame | None = None
+    evaluation: pd.DataFrame | None = None
+    letters: tuple[LetterReport, ...] = ()
+    scores: pd.DataFrame | None = None
+    score_facts: Mapping[str, str] = field(default_factory=dict)
+    examples: tuple[ScoredText, ...] = ()
+    costs: Costs | None = None
+    charges: tuple[ScoringCharge, ...] = ()
+    corpus: pd.DataFrame | None = None
+    drops: pd.DataFrame | None = None
+    recipes: pd.DataFrame | None = None
+    cautions: tuple[Caution, ...] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    spec: str = ""
+
+    def rankings(self) -> dict[str, Ranking]:
+        """The rankings there are, by the name of the place they were made at."""
+        places = {
+            f"tiny rate {rate(self.tiny_rate)}".strip(): self.tiny,
+            f"standard rate {rate(self.standard_rate)}".strip(): self.standard,
+            "target size": self.confirmation,
+        }
+        return {place: ranking for place, ranking in places.items() if ranking}
+
+    def all_cautions(self) -> tuple[tuple[str, Caution], ...]:
+        """(place, caution): those given, with an empty place, then those of the rankings.
+
+        The rankings per domain repeat what the overall ones say and are left out.
+        """
+        given = [("", caution) for caution in self.cautions]
+        found = [
+            (place, caution)
+            for place, ranking in self.rankings().items()
+            for caution in ranking.cautions
+        ]
+        return (*given, *found)
+
+    def averages(self) -> tuple[Comparison, ...]:
+        """The comparisons on the mean over domains."""
+        return tuple(item for item in self.comparisons if item.domain == "average")
+
+    def against(self, arm: str, control: str) -> Comparison | None:
+        """The comparison of two arms on the mean over domains, if it was made."""
+        pairs = ((item.arm, item.control) for item in self.averages())
+        found = dict(zip(pairs, self.averages(), strict=True))
+        return found.get((arm, control))

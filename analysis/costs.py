@@ -1,0 +1,104 @@
+"""What a study cost in training FLOPs, stage by stage, and what its proxies are charged with."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from curricle.analysis.results import RUN_COLUMNS
+
+_ORDER = ("proxy", "confirm", "scoring", "target")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageCost:
+    """Runs, tokens and FLOPs of one stage."""
+
+    stage: str
+    runs: int
+    tokens: int
+    flops: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """The cost of a study by stage, in the order in which stages run."""
+
+    stages: tuple[StageCost, ...]
+
+    @property
+    def flops(self) -> float:
+        """FLOPs of all stages."""
+        return sum(stage.flops for stage in self.stages)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all stages."""
+        return sum(stage.tokens for stage in self.stages)
+
+    @property
+    def runs(self) -> int:
+        """Runs of all stages."""
+        return sum(stage.runs for stage in self.stages)
+
+    def share(self, *stages: str) -> float:
+        """Share of the FLOPs that these stages took, 0 for a study without cost."""
+        part = sum(stage.flops for stage in self.stages if stage.stage in stages)
+        return part / self.flops if self.flops else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringCharge:
+    """What one curriculum's scores cost for one target run, in the target's own currency.
+
+    `scoring_flops` bought `extra_tokens` more tokens in random order, which is `share` of the
+    target run's own `target_tokens`.
+    """
+
+    curriculum: str
+    scoring_flops: float
+    target_tokens: int
+    extra_tokens: int
+    share: float
+
+
+def costs_of(results: pd.DataFrame) -> Costs:
+    """The cost of each stage of a results table; a run with many metrics counts once."""
+    runs = _runs(results)
+    found = []
+    for stage in _ORDER:
+        rows = runs[runs["stage"] == stage]
+        if len(rows):
+            tokens, flops = int(rows["tokens"].sum()), float(rows["flops"].sum())
+            found.append(StageCost(stage=stage, runs=len(rows), tokens=tokens, flops=flops))
+    return Costs(stages=tuple(found))
+
+
+def scoring_charge(results: pd.DataFrame, curriculum: str) -> ScoringCharge | None:
+    """What scoring costs a target run under `curriculum`.
+
+    Scoring runs name the curriculum they serve, or none (an empty string) if they serve all. Every
+    seed of the target has its own scoring proxy, so the charge is the mean over scoring seeds of
+    the FLOPs per seed. None where the study scored nothing or trained no target.
+    """
+    runs = _runs(results)
+    scoring = runs[(runs["stage"] == "scoring") & runs["curriculum"].isin([curriculum, ""])]
+    target = runs[(runs["stage"] == "target") & (runs["curriculum"] == curriculum)]
+    if not len(scoring) or not len(target) or not float(target["flops"].sum()):
+        return None
+    flops = float(scoring.groupby("seed")["flops"].sum().mean())
+    per_token = float(target["flops"].sum()) / int(target["tokens"].sum())
+    tokens = round(float(target["tokens"].mean()))
+    return ScoringCharge(
+        curriculum=curriculum,
+        scoring_flops=flops,
+        target_tokens=tokens,
+        extra_tokens=round(flops / per_token),
+        share=flops / per_token / tokens,
+    )
+
+
+def _runs(results: pd.DataFrame) -> pd.DataFrame:
+    """One row per run, with the tokens and FLOPs at its end."""
+    return results.groupby(list(RUN_COLUMNS), as_index=False, dropna=False)[
+        ["tokens", "flops"]
+    ].max()

@@ -1,0 +1,256 @@
+"""The headline in plain words: which recipe, which curriculum, how sure, at what cost, what next.
+
+Terminal summary and report show the same findings. Nothing is claimed that an interval doesn't
+back; what can't be told is said to be so, with what it would take.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from curricle.analysis.agreement import Agreement, agreement_of
+from curricle.analysis.comparison import Comparison
+from curricle.analysis.content import ReportContent
+from curricle.analysis.costs import ScoringCharge
+from curricle.analysis.formatting import (
+    counted,
+    flops,
+    listed,
+    percent,
+    quantity,
+    rate,
+    shift,
+)
+from curricle.analysis.multiple_choice import LetterReport
+from curricle.analysis.next_steps import next_steps
+from curricle.analysis.ranked import Ranking
+from curricle.analysis.verdicts import Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One statement of one to three sentences; `verdict` colours it, None if it judges nothing."""
+
+    topic: str
+    text: str
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """The headline, and what backs it, by topic."""
+
+    headline: str
+    items: tuple[Finding, ...]
+
+
+def findings_of(content: ReportContent) -> Findings:
+    """What a study has found so far. Never raises for missing parts: they are left out."""
+    items = (
+        *_recipe(content),
+        *_standard_rate(content),
+        *_confirmation(content),
+        *_curricula(content),
+        *_multiple_choice(content.letters),
+        *_cost(content),
+        *(Finding(topic="next", text=text) for text in next_steps(content)),
+    )
+    return Findings(headline=_headline(content), items=items)
+
+
+def _headline(content: ReportContent) -> str:
+    parts = [_recipe_headline(content.tiny)] if content.tiny else []
+    against = (_against_control(content, curriculum) for curriculum in content.curricula)
+    parts.extend(_curriculum_headline(comparison) for comparison in against if comparison)
+    return " ".join(parts) or "No results yet."
+
+
+def _recipe_headline(ranking: Ranking) -> str:
+    best, rivals = ranking.best, [item.recipe for item in ranking.leaders[1:]]
+    if any(caution.name == "bad-control-not-worst" for caution in ranking.cautions):
+        return "Don't trust this ranking: the bad control does not lose."
+    if ranking.standard_deviation is None:
+        return f"{best.recipe} is lowest, but without repeated runs nothing can be told."
+    if best.recipe == ranking.baseline:
+        if rivals:
+            return f"Keep {best.recipe}: no recipe is better."
+        return f"Keep {best.recipe}: it is surely better than every other recipe."
+    if best.verdict != "better":
+        return f"Keep {ranking.baseline}: no recipe is surely better than it."
+    if rivals:
+        return f"Use {best.recipe}, or {listed(rivals)}, which can't be told from it."
+    return f"Use {best.recipe}: it is surely better than every other recipe."
+
+
+def _curriculum_headline(comparison: Comparison) -> str:
+    arm, control = comparison.arm, comparison.control
+    if comparison.verdict == "better":
+        return f"Use the {arm} curriculum: it beats the {control} order at equal target tokens."
+    if comparison.verdict == "worse":
+        return f"Don't use the {arm} curriculum: it is worse than the {control} order."
+    return f"Keep the {control} order: no effect of the {arm} curriculum found."
+
+
+def _recipe(content: ReportContent) -> Iterator[Finding]:
+    ranking = content.tiny
+    if not ranking:
+        return
+    best, base = ranking.best, ranking.baseline
+    runs = f"{len(ranking.candidates)} candidates, {counted(len(ranking.seeds), 'seed')}"
+    text = f"{best.recipe} has the lowest loss at the tiny rate ({runs})"
+    if best.recipe != base:
+        text += ": " + shift(
+            best.difference, best.difference_low, best.difference_high, ranking.confidence
+        )
+        text += f" than {base}" if best.verdict != "cannot tell" else f" than {base}, cannot tell"
+    text += "."
+    if best.probability_best is not None:
+        text += f" Its chance of being the best candidate is {percent(best.probability_best)}."
+    rivals = [item.recipe for item in ranking.leaders if item is not best]
+    if rivals:
+        text += f" Not told from it: {listed(rivals, 6)}."
+    verdict = "better" if best.verdict == "baseline" and not rivals else best.verdict
+    yield Finding(topic="recipe", text=text, verdict=None if verdict == "baseline" else verdict)
+
+
+def _standard_rate(content: ReportContent) -> Iterator[Finding]:
+    tiny, standard = content.tiny, content.standard
+    if not (tiny and standard):
+        return
+    agreement = _agreement(tiny, standard)
+    name = f"the standard rate {rate(content.standard_rate)}".strip()
+    if agreement:
+        text = f"At {name} {_agreed(agreement)}"
+        if standard.best.recipe != tiny.best.recipe:
+            text += f" Best there is {standard.best.recipe}."
+        verdict: Verdict = "worse" if agreement.sure_flips else "cannot tell"
+        yield Finding(
+            topic="learning rate", text=text, verdict=verdict if agreement.flips else None
+        )
+    for recipe in tiny.order_only:
+        if recipe in standard:
+            item = standard[recipe]
+            found = shift(
+                item.difference, item.difference_low, item.difference_high, standard.confidence
+            )
+            text = (
+                f"{recipe} differs in order alone, which a tiny rate cannot see. At {name} it is "
+                f"{found} than {standard.baseline}: {item.verdict}."
+            )
+            yield Finding(topic="order", text=text, verdict=item.verdict)
+
+
+def _agreed(agreement: Agreement) -> str:
+    pairs = len(agreement.recipes) * (len(agreement.recipes) - 1) // 2
+    if not agreement.flips:
+        return f"all {pairs} pairs of candidates come out in the same order."
+    sure = len(agreement.sure_flips)
+    text = f"{len(agreement.flips)} of {pairs} pairs of candidates change places"
+    text += f", {sure} of them surely" if sure else ", none of them surely"
+    if agreement.spearman is not None:
+        text += f" (Spearman {agreement.spearman:.2f})"
+    return text + "."
+
+
+def _confirmation(content: ReportContent) -> Iterator[Finding]:
+    confirmed, tiny = content.confirmation, content.tiny
+    if not confirmed:
+        return
+    trained = [item.recipe for item in confirmed.recipes]
+    text = f"At the target's size {listed(trained, 6)} were trained"
+    text += f" ({counted(len(confirmed.seeds), 'seed')}), named from best to worst."
+    agreement = _agreement(tiny, confirmed, controls=True) if tiny else None
+    verdict: Verdict | None = None
+    if agreement:
+        pairs = len(agreement.recipes) * (len(agreement.recipes) - 1) // 2
+        right = pairs - len(agreement.flips)
+        text += f" The proxies had ordered {right} of these {counted(pairs, 'pair')} alike"
+        text += f"; {agreement.note}." if agreement.note else "."
+        verdict = "worse" if agreement.sure_flips else None
+    yield Finding(topic="confirmation", text=text, verdict=verdict)
+
+
+def _curricula(content: ReportContent) -> Iterator[Finding]:
+    for curriculum in content.curricula:
+        comparison = _against_control(content, curriculum)
+        if not comparison:
+            continue
+        text = _effect(comparison)
+        for other in content.averages():
+            if other.arm == curriculum and other.control != comparison.control:
+                text += f" Against {other.control}: {_short(other)}."
+        charge = next((item for item in content.charges if item.curriculum == curriculum), None)
+        text += f" {_charged(charge, comparison.control)}" if charge else ""
+        yield Finding(topic="curriculum", text=text, verdict=comparison.verdict)
+
+
+def _effect(comparison: Comparison) -> str:
+    found = shift(comparison.difference, comparison.low, comparison.high, comparison.confidence)
+    text = f"{comparison.arm} ends {found} than {comparison.control} at equal target tokens"
+    if comparison.verdict != "cannot tell":
+        return f"{text}: {comparison.verdict}."
+    return f"No effect found: {text}. {_settling(comparison)}"
+
+
+def _settling(comparison: Comparison) -> str:
+    if comparison.low is None:
+        return "One seed gives no interval."
+    if comparison.seeds_to_settle is None:
+        return "Not even 100 seeds would settle a difference of this size."
+    return f"{comparison.seeds_to_settle} seeds would settle a difference of this size."
+
+
+def _short(comparison: Comparison) -> str:
+    found = shift(comparison.difference, comparison.low, comparison.high, comparison.confidence)
+    return f"{found}, {comparison.verdict}"
+
+
+def _charged(charge: ScoringCharge, control: str) -> str:
+    return (
+        f"Its scores cost {flops(charge.scoring_flops)}, {percent(charge.share)} of a target run: "
+        f"that buys {quantity(charge.extra_tokens)} more {control}-order tokens, which this "
+        "comparison does not grant."
+    )
+
+
+def _multiple_choice(letters: tuple[LetterReport, ...]) -> Iterator[Finding]:
+    """Bonferroni over the models, since the best of many is looked at."""
+    if not letters:
+        return
+    first = letters[0]
+    level_each = (1 - first.confidence) / len(letters)
+    above = [item for item in letters if item.p_value <= level_each]
+    best = f"always answering {first.best_letter} ({first.best_rate:.1%} right)".replace("%", " %")
+    models = counted(len(letters), "model")
+    if above:
+        names = listed(dict.fromkeys(item.arm for item in above), 6)
+        text = f"{len(above)} of {models} answer surely better than {best}: {names}."
+        yield Finding(topic="multiple choice", text=text, verdict="better")
+        return
+    text = (
+        f"None of {models} is surely better than {best} on {first.questions} questions, "
+        "so accuracies say nothing about the arms."
+    )
+    yield Finding(topic="multiple choice", text=text, verdict="cannot tell")
+
+
+def _cost(content: ReportContent) -> Iterator[Finding]:
+    costs = content.costs
+    if not costs or not costs.flops:
+        return
+    proxies = percent(costs.share("proxy"))
+    text = f"{counted(costs.runs, 'run')} took {flops(costs.flops)} of training: proxies {proxies}"
+    for stage, name in (("confirm", "confirmation"), ("scoring", "scoring"), ("target", "targets")):
+        if share := costs.share(stage):
+            text += f", {name} {percent(share)}"
+    yield Finding(topic="cost", text=text + ".")
+
+
+def _against_control(content: ReportContent, curriculum: str) -> Comparison | None:
+    """The curriculum's first comparison: the one against the study's control."""
+    return next((item for item in content.averages() if item.arm == curriculum), None)
+
+
+def _agreement(first: Ranking, second: Ranking, *, controls: bool = False) -> Agreement | None:
+    kept = [item for item in first.recipes if controls or item.is_candidate]
+    common = [item for item in kept if item.recipe in second]
+    return agreement_of(first, second, controls=controls) if len(common) >= 2 else None

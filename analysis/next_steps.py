@@ -1,0 +1,80 @@
+"""What to run next: the cheapest step that would settle the most interesting open question."""
+
+from collections.abc import Iterator
+
+from curricle.analysis.content import ReportContent
+from curricle.analysis.costs import Costs
+from curricle.analysis.formatting import counted, flops
+from curricle.analysis.ranked import PairComparison, Ranking
+
+
+def next_steps(content: ReportContent) -> Iterator[str]:
+    """One sentence each, most urgent first; nothing while there is no ranking.
+
+    The seeds are what would make a difference as large as the observed one significant: the true
+    difference may be smaller, so they are a lower bound in spirit and even odds in practice.
+    """
+    ranking = content.tiny
+    if not ranking:
+        return
+    broken = {caution.name for _, caution in content.all_cautions()}
+    if broken & {"bad-control-not-worst", "not-moved"}:
+        yield (
+            "Give the proxies more tokens or a higher tiny rate and rank again, until the bad "
+            "control loses."
+        )
+        return
+    yield from _settle_recipes(content, ranking)
+    yield from _settle_curricula(content)
+    if not content.confirmation and len(ranking.leaders) == 1:
+        yield f"Confirm {ranking.best.recipe} at the target's size."
+
+
+def _settle_recipes(content: ReportContent, ranking: Ranking) -> Iterator[str]:
+    pair = _open_pair(ranking)
+    if not pair:
+        return
+    if pair.seeds_to_settle is None:
+        yield (
+            f"{pair.first} and {pair.second} are too close for 100 seeds to separate: take the "
+            "cheaper or simpler one."
+        )
+        return
+    more = pair.seeds_to_settle - len(ranking.seeds)
+    runs = more * (len(ranking.recipes))
+    yield (
+        f"{counted(more, 'more proxy seed')} ({pair.seeds_to_settle} in all) would settle "
+        f"{pair.first} against {pair.second}, if the difference is what it looks like"
+        f"{_priced(content.costs, 'proxy', runs)}."
+    )
+
+
+def _open_pair(ranking: Ranking) -> PairComparison | None:
+    """The best candidate against the most likely rival, or the baseline if that is open."""
+    best = ranking.best.recipe
+    names = {item.recipe for item in ranking.candidates}
+    pairs = (pair for pair in ranking.pairs if best in (pair.first, pair.second))
+    pairs = (pair for pair in pairs if {pair.first, pair.second} <= names and pair.p_value != 1.0)
+    return next((pair for pair in pairs if pair.verdict == "cannot tell"), None)
+
+
+def _settle_curricula(content: ReportContent) -> Iterator[str]:
+    for item in content.averages():
+        open_ = item.verdict == "cannot tell" and item.arm in content.curricula
+        if open_ and item.seeds_to_settle is not None:
+            more = item.seeds_to_settle - len(item.seeds)
+            price = _priced(content.costs, "target", 2 * more)
+            yield (
+                f"{counted(more, 'more target seed')} ({item.seeds_to_settle} in all) would settle "
+                f"{item.arm} against {item.control}, if the difference is what it looks like"
+                f"{price}."
+            )
+            return
+
+
+def _priced(costs: Costs | None, stage: str, runs: int) -> str:
+    """`: 12 runs, 3.4 TFLOP` at the mean price of the stage's runs so far."""
+    for cost in costs.stages if costs else ():
+        if cost.stage == stage and cost.runs:
+            return f": {counted(runs, 'run')}, {flops(cost.flops / cost.runs * runs)}"
+    return ""

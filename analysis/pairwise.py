@@ -1,0 +1,266 @@
+"""All pairwise differences between recipes, with simultaneous intervals.
+
+Candidates share one error variance, pooled over all of them: with three seeds a recipe's own would
+have two degrees of freedom. Controls are made to be different, so nothing lets us assume that they
+are as noisy as candidates: they neither enter the pool nor borrow from it. A pair with a control
+has an interval of Games and Howell's kind (1976): each side's own variance, degrees of freedom by
+Welch and Satterthwaite. A control's variance is never taken to be smaller than the candidates',
+since two or three seeds look quiet by chance often enough.
+
+Pairs of candidates are one family and pairs with a control another; each holds jointly at the
+given confidence.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from curricle.analysis.additive_model import AdditiveFit, fit_additive
+from curricle.analysis.simultaneous import Family, all_pairs
+from curricle.core.seeds import generator
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+SEED_CAP = 100
+"""No advice asks for more seeds than this."""
+
+_DRAWS = 20_000
+_CHUNK = 4_000
+_ROUNDING = 1e-13
+
+
+@dataclass(frozen=True)
+class Pairwise:
+    """Differences between R recipes as matrices (R, R), row minus column; NaN where undefined.
+
+    `margin` is the half-width of the simultaneous interval, `p_values` are adjusted,
+    `seeds_to_settle` is, for open pairs, the smallest number of seeds per recipe at which a
+    difference as large as the observed one would be significant. `width` (R,) is the half-width of
+    the comparison interval of each mean: intervals that don't overlap belong to recipes that differ
+    (exact in balanced tables, least squares otherwise; Hochberg and Tamhane 1987, section 3.3).
+    """
+
+    fit: AdditiveFit
+    means: Floats
+    difference: Floats
+    margin: Floats
+    p_values: Floats
+    seeds_to_settle: Floats
+    width: Floats
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """Per recipe: variance of one run, variance of the mean, degrees of freedom (R,)."""
+
+    run: Floats
+    mean: Floats
+    degrees_of_freedom: Floats
+    pooled: Bools
+
+
+def compare_all(values: Floats, is_control: Bools, confidence: float) -> Pairwise:
+    """Compare all recipes of `values` (R, S) with one another; NaN marks a missing run.
+
+    Without two candidates and a degree of freedom among them, controls join the pool.
+    """
+    pooled = _pool(values, is_control)
+    fit = fit_additive(values[pooled])
+    means, noise = _with_controls(values, pooled, fit)
+    difference = means[:, None] - means[None, :]
+    difference[np.abs(difference) <= _ROUNDING * np.abs(means).max()] = 0.0
+    margin, p_values = _inference(difference, fit, noise, confidence)
+    needed = _seeds_to_settle(difference, fit, noise, confidence)
+    return Pairwise(
+        fit=fit,
+        means=means,
+        difference=difference,
+        margin=margin,
+        p_values=p_values,
+        seeds_to_settle=_open_only(needed, difference, margin, values),
+        width=_comparison_widths(margin, pooled),
+    )
+
+
+def _pool(values: Floats, is_control: Bools) -> Bools:
+    candidates = ~is_control
+    if candidates.sum() >= 2 and fit_additive(values[candidates]).degrees_of_freedom > 0:
+        return candidates
+    return np.ones(len(values), dtype=bool)
+
+
+def _with_controls(values: Floats, pooled: Bools, fit: AdditiveFit) -> tuple[Floats, _Noise]:
+    """Means and noise of everybody: the pool's from the fit, a control's from its own runs."""
+    variance = np.nan if fit.variance is None else fit.variance
+    count = len(values)
+    means, run = np.empty(count), np.full(count, variance)
+    mean = np.empty(count)
+    degrees = np.full(count, float(fit.degrees_of_freedom))
+    means[pooled] = fit.means
+    mean[pooled] = variance * np.diag(fit.covariance)
+    for index in np.flatnonzero(~pooled):
+        own = (values[index] - fit.effects)[np.isfinite(values[index])]
+        means[index] = own.mean()
+        run[index] = max(variance, own.var(ddof=1)) if len(own) > 1 else variance
+        mean[index] = run[index] / len(own)
+        degrees[index] = max(len(own) - 1, 1)
+    return means, _Noise(run, mean, degrees, pooled)
+
+
+def _inference(
+    difference: Floats, fit: AdditiveFit, noise: _Noise, confidence: float
+) -> tuple[Floats, Floats]:
+    """Margins and adjusted p-values (R, R); NaN without an error estimate."""
+    count = len(difference)
+    margin, p_values = np.full((2, count, count), np.nan)
+    if fit.variance is None:
+        return margin, p_values
+    inside = np.ix_(noise.pooled, noise.pooled)
+    margin[inside], p_values[inside] = _tukey_kramer(difference[inside], fit, confidence)
+    outside = ~(noise.pooled[:, None] & noise.pooled[None, :])
+    error = np.sqrt(noise.mean[:, None] + noise.mean[None, :])[outside]
+    df = _welch(noise.mean, noise.degrees_of_freedom)[outside]
+    family = all_pairs(count)
+    margin[outside] = error * family.criticals(df, confidence)
+    p_values[outside] = _games_howell_p(_ratio(difference[outside], error), df, family)
+    np.fill_diagonal(margin, 0.0)
+    np.fill_diagonal(p_values, 1.0)
+    return margin, p_values
+
+
+def _tukey_kramer(difference: Floats, fit: AdditiveFit, confidence: float) -> tuple[Floats, Floats]:
+    family = all_pairs(len(difference))
+    error = _standard_errors(fit)
+    margin = error * family.critical(fit.degrees_of_freedom, confidence)
+    return margin, family.p_values(_ratio(difference, error), fit.degrees_of_freedom)
+
+
+def _games_howell_p(statistics: Floats, degrees_of_freedom: Floats, family: Family) -> Floats:
+    p_values = np.ones_like(statistics)
+    for df in np.unique(degrees_of_freedom):
+        cells = degrees_of_freedom == df
+        p_values[cells] = family.p_values(statistics[cells], float(df))
+    return p_values
+
+
+def _standard_errors(fit: AdditiveFit) -> Floats:
+    own = np.diag(fit.covariance)
+    scale = own[:, None] + own[None, :] - 2 * fit.covariance
+    return np.asarray(np.sqrt(np.clip(scale, 0.0, None) * (fit.variance or 0.0)))
+
+
+def _ratio(difference: Floats, error: Floats) -> Floats:
+    """|difference| / error, 0 for no difference, infinite for a difference without error."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(difference == 0.0, 0.0, np.abs(difference) / error)
+
+
+def _welch(variance: Floats, degrees_of_freedom: Floats) -> Floats:
+    """Degrees of freedom (R, R) of the sum of two variances of means, at least 1.
+
+    Rounded down to a tenth, so that few values occur.
+    """
+    total = variance[:, None] + variance[None, :]
+    part = variance**2 / degrees_of_freedom
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = total**2 / (part[:, None] + part[None, :])
+    return np.asarray(np.maximum(np.floor(10 * np.where(np.isfinite(ratio), ratio, 1.0)) / 10, 1.0))
+
+
+def _comparison_widths(margin: Floats, pooled: Bools) -> Floats:
+    """Half-widths w (R,) whose sums w_a + w_b come nearest to the margins of the pairs.
+
+    Solved among the pool first, so that a noisy control doesn't move the candidates' bars.
+    """
+    width = np.empty(len(margin))
+    inside = margin[np.ix_(pooled, pooled)]
+    count = len(inside)
+    if count > 2:
+        width[pooled] = (inside.sum(axis=1) - inside.sum() / (2 * (count - 1))) / (count - 2)
+    else:
+        width[pooled] = inside.max() / 2
+    rest = margin[np.ix_(~pooled, pooled)].mean(axis=1) - width[pooled].mean()
+    width[~pooled] = np.maximum(rest, 0.0)
+    return width
+
+
+def _seeds_to_settle(
+    difference: Floats, fit: AdditiveFit, noise: _Noise, confidence: float
+) -> Floats:
+    """Smallest seeds per recipe (R, R) to make the observed difference significant; NaN if none.
+
+    The pool shares one threshold, and so does the pool against each control, and each two controls.
+    """
+    count = len(difference)
+    needed = np.full((count, count), np.nan)
+    if not fit.variance:
+        return needed
+    group = np.where(noise.pooled, -1, np.arange(count))
+    for one, other in itertools.combinations_with_replacement(np.unique(group), 2):
+        threshold = _thresholds(fit, noise, one, other, confidence)
+        for row, column in {(one, other), (other, one)}:
+            cells = np.ix_(group == row, group == column)
+            needed[cells] = smallest_sufficient(np.abs(difference[cells]), threshold)
+    return needed
+
+
+def _thresholds(fit: AdditiveFit, noise: _Noise, one: int, other: int, confidence: float) -> Floats:
+    """The least significant difference with 2, 3, ... `SEED_CAP` seeds; group -1 is the pool."""
+    seeds = np.arange(2.0, SEED_CAP + 1)
+    pool = int(noise.pooled.sum())
+    pool_df = (seeds - 1) * (pool - 1 if fit.blocked else pool)
+    if one == other == -1:
+        critical = all_pairs(pool).criticals(pool_df, confidence)
+        return np.asarray(critical * np.sqrt(2 * (fit.variance or 0.0) / seeds))
+    variances = [
+        (fit.variance or 0.0) if side < 0 else float(noise.run[side]) for side in (one, other)
+    ]
+    shares = [
+        variance**2 / (pool_df if side < 0 else seeds - 1)
+        for side, variance in zip((one, other), variances, strict=True)
+    ]
+    critical = all_pairs(len(noise.run)).criticals(
+        sum(variances) ** 2 / (shares[0] + shares[1]), confidence
+    )
+    return np.asarray(critical * np.sqrt(sum(variances) / seeds))
+
+
+def _open_only(needed: Floats, difference: Floats, margin: Floats, values: Floats) -> Floats:
+    """`needed` where the pair is open, and then at least one seed more than it has."""
+    runs = np.isfinite(values).sum(axis=1)
+    more = np.maximum(needed, np.minimum(runs[:, None], runs[None, :]) + 1.0)
+    return np.where(np.abs(difference) <= margin, more, np.nan)
+
+
+def smallest_sufficient(difference: Floats, threshold: Floats) -> Floats:
+    """The smallest n from 2 on with difference > threshold[n - 2] (decreasing); NaN if none."""
+    index = np.searchsorted(-threshold, -difference, side="right")
+    return np.where(index < len(threshold), index + 2.0, np.nan)
+
+
+def probability_best(pairwise: Pairwise, candidate: Bools) -> Floats:
+    """Share of 20,000 draws from the means' posterior in which each candidate is the lowest (R,).
+
+    Under a flat prior the posterior is a multivariate t around the means; ties share a draw. NaN
+    for what isn't a candidate, and without an error estimate.
+    """
+    chance = np.full(len(candidate), np.nan)
+    fit, count = pairwise.fit, int(candidate.sum())
+    if fit.variance is None or not count:
+        return chance
+    above = pairwise.difference[candidate, np.argmin(np.where(candidate, pairwise.means, np.inf))]
+    inside = candidate if len(fit.means) == len(candidate) else np.ones(count, dtype=bool)
+    root = np.linalg.cholesky(fit.covariance[np.ix_(inside, inside)])
+    random = generator(0, "probability-best")
+    wins = np.zeros(count)
+    for _ in range(_DRAWS // _CHUNK):
+        chi_squared = random.chisquare(fit.degrees_of_freedom, (_CHUNK, 1))
+        spread = np.sqrt(fit.variance * fit.degrees_of_freedom / chi_squared)
+        draws = above + random.standard_normal((_CHUNK, count)) @ root.T * spread
+        lowest = draws == draws.min(axis=1, keepdims=True)
+        wins += (lowest / lowest.sum(axis=1, keepdims=True)).sum(axis=0)
+    chance[candidate] = wins / _DRAWS
+    return chance

@@ -1,0 +1,34 @@
+"""Figures as matplotlib `Figure` objects, with SVG for pages and PNG for trackers.
+
+Nothing here uses pyplot or keeps state between calls.
+"""
+
+from curricle.analysis.plots.curricula import (
+    arm_domains_figure,
+    arms_figure,
+    curves_figure,
+    learnability_figure,
+)
+from curricle.analysis.plots.evaluation import costs_figure, letters_figure
+from curricle.analysis.plots.rankings import (
+    domains_figure,
+    rank_flow_figure,
+    ranking_figure,
+    seeds_figure,
+)
+from curricle.analysis.plots.style import to_png, to_svg
+
+__all__ = [
+    "arm_domains_figure",
+    "arms_figure",
+    "costs_figure",
+    "curves_figure",
+    "domains_figure",
+    "learnability_figure",
+    "letters_figure",
+    "rank_flow_figure",
+    "ranking_figure",
+    "seeds_figure",
+    "to_png",
+    "to_svg",
+]

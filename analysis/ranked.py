@@ -1,0 +1,135 @@
+"""A ranking as data: what `curricle.analysis.ranking.rank` returns and `ranking.json` holds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from curricle.analysis.cautions import Caution
+from curricle.analysis.verdicts import Verdict
+from curricle.core.errors import InputError
+
+CANDIDATE = "candidate"
+BAD_CONTROL = "bad-control"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedRecipe:
+    """One recipe's place. None stands where the table allows no statement.
+
+    `seed_values` are the runs' values in the order of `Ranking.seeds`; `mean` is adjusted for
+    missing seeds. `low` to `high` is the comparison interval, for plots: two recipes whose intervals don't
+    overlap differ. `difference` is mean - baseline's mean, with its simultaneous interval and
+    adjusted p-value. `best_rank` to `worst_rank` is the rank set: 1 + the number of recipes surely
+    better, to n - the number surely worse. `probability_best` is the chance of having the lowest
+    true mean of all candidates (flat prior). `seeds_to_settle` is the smallest number of seeds per
+    recipe at which a difference as large as this one would be significant, None for more than
+    `pairwise.SEED_CAP`.
+    """
+
+    recipe: str
+    role: str
+    seed_values: tuple[float | None, ...]
+    mean: float
+    low: float | None
+    high: float | None
+    difference: float
+    difference_low: float | None
+    difference_high: float | None
+    p_value: float | None
+    verdict: Verdict
+    seeds_to_settle: int | None
+    rank: int
+    best_rank: int
+    worst_rank: int
+    probability_best: float | None
+
+    @property
+    def is_candidate(self) -> bool:
+        """Whether the recipe may be chosen, rather than being a control."""
+        return self.role == CANDIDATE
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairComparison:
+    """Two recipes: `difference` is `first` - `second`, and the verdict is on `first`."""
+
+    first: str
+    second: str
+    difference: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+    verdict: Verdict
+    seeds_to_settle: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """Recipes from best to worst and all pairs of them.
+
+    `standard_deviation` is that of one run after the recipe's and the seed's effect are out, pooled
+    over candidates. `seed_agreement` is the mean Spearman correlation between seeds over
+    candidates. `order_only` recipes were set aside, `missing` ones have no value.
+    """
+
+    baseline: str
+    confidence: float
+    model: str
+    seeds: tuple[str, ...]
+    standard_deviation: float | None
+    degrees_of_freedom: int
+    seed_agreement: float | None
+    recipes: tuple[RankedRecipe, ...]
+    pairs: tuple[PairComparison, ...]
+    order_only: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    cautions: tuple[Caution, ...] = ()
+
+    @property
+    def candidates(self) -> tuple[RankedRecipe, ...]:
+        """The recipes that may be chosen, best first."""
+        return tuple(item for item in self.recipes if item.is_candidate)
+
+    @property
+    def best(self) -> RankedRecipe:
+        """The candidate with the lowest mean."""
+        return self.candidates[0]
+
+    @property
+    def leaders(self) -> tuple[RankedRecipe, ...]:
+        """The candidates that no other candidate surely beats."""
+        names = {item.recipe for item in self.candidates}
+        beaten = {
+            pair.second if pair.verdict == "better" else pair.first
+            for pair in self.pairs
+            if pair.verdict != "cannot tell" and {pair.first, pair.second} <= names
+        }
+        return tuple(item for item in self.candidates if item.recipe not in beaten)
+
+    def __getitem__(self, recipe: str) -> RankedRecipe:
+        """The entry of a recipe. Raises KeyError if it isn't ranked."""
+        for item in self.recipes:
+            if item.recipe == recipe:
+                return item
+        raise KeyError(recipe)
+
+    def __contains__(self, recipe: object) -> bool:
+        return any(item.recipe == recipe for item in self.recipes)
+
+
+def representatives(ranking: Ranking, count: int) -> tuple[str, ...]:
+    """`count` recipes to train at the target's size: the best candidate, the worst control if there
+    is one (else the last candidate), and candidates evenly spaced between.
+
+    Raises InputError for fewer than two; all recipes if there aren't more than `count`.
+    """
+    if count < 2:
+        raise InputError(
+            f"{count} recipes to confirm", expected="at least 2", fix="raise the number"
+        )
+    controls = [item.recipe for item in ranking.recipes if item.role == BAD_CONTROL]
+    candidates = [item.recipe for item in ranking.candidates]
+    places = count - 1 if controls else count
+    index = np.unique(np.linspace(0, len(candidates) - 1, places + bool(controls)).round())
+    chosen = [candidates[int(i)] for i in index][:places]
+    return tuple(chosen + controls[-1:])

@@ -1,0 +1,221 @@
+"""Ranks recipes from a few seeds each, and says how far to trust the ranking.
+
+Model: value = recipe + seed + error, by least squares. Lower values are better. Intervals of
+differences are simultaneous over all pairs (Tukey-Kramer among candidates; see `pairwise` for
+controls), so what they say about ranks, the baseline and pairs holds jointly.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from curricle.analysis import cautions
+from curricle.analysis.additive_model import AdditiveFit
+from curricle.analysis.cautions import Caution
+from curricle.analysis.observations import (
+    check_columns,
+    check_confidence,
+    seed_agreement,
+    value_matrix,
+)
+from curricle.analysis.pairwise import Pairwise, compare_all, probability_best
+from curricle.analysis.ranked import (
+    BAD_CONTROL,
+    CANDIDATE,
+    PairComparison,
+    RankedRecipe,
+    Ranking,
+    representatives,
+)
+from curricle.analysis.results import AVERAGE
+from curricle.analysis.verdicts import optional, optional_int, verdict_of
+from curricle.core.errors import InputError
+
+__all__ = [
+    "BAD_CONTROL",
+    "CANDIDATE",
+    "PairComparison",
+    "RankedRecipe",
+    "Ranking",
+    "rank",
+    "rank_domains",
+    "representatives",
+]
+
+Floats = npt.NDArray[np.float64]
+
+
+def rank(
+    table: pd.DataFrame,
+    baseline: str,
+    roles: Mapping[str, str] | None = None,
+    *,
+    confidence: float = 0.95,
+    order_only: Collection[str] = (),
+) -> Ranking:
+    """Rank the recipes of `table`: columns recipe, seed, value and perhaps domain; lower is better.
+
+    With domains a run counts with its unweighted mean over them, and has no value where a domain
+    has none. `roles` names each recipe's role; one that isn't `candidate` is a control. A recipe
+    that stands in `roles` alone has no value, which is told. `order_only` recipes are set aside.
+
+    Raises InputError for missing columns, a repeated run, fewer than two recipes with values, a
+    baseline without value or without rank, or a confidence outside 0 to 1.
+    """
+    check_confidence(confidence)
+    roles = roles or {}
+    matrix = value_matrix(table, "recipe")
+    known = dict.fromkeys([*matrix.index, *roles])
+    set_aside = tuple(name for name in known if name in set(order_only))
+    matrix = matrix.drop(index=list(set_aside), errors="ignore")
+    matrix = matrix.dropna(how="all").dropna(how="all", axis="columns")
+    _check_recipes(matrix, baseline, set_aside)
+    role_of = {str(name): roles.get(str(name), CANDIDATE) for name in matrix.index}
+    control = np.array([role != CANDIDATE for role in role_of.values()])
+    values = matrix.to_numpy(dtype=float)
+    pairwise = compare_all(values, control, confidence)
+    fit = pairwise.fit
+    ranking = Ranking(
+        baseline=baseline,
+        confidence=confidence,
+        model="recipe + seed" if fit.blocked else "recipe",
+        seeds=tuple(str(seed) for seed in matrix.columns),
+        standard_deviation=None if fit.variance is None else float(np.sqrt(fit.variance)),
+        degrees_of_freedom=fit.degrees_of_freedom,
+        seed_agreement=seed_agreement(matrix[~control]),
+        recipes=_ranked(role_of, values, pairwise, baseline),
+        pairs=_pairs(list(role_of), pairwise),
+        order_only=set_aside,
+        missing=tuple(name for name in known if name not in {*matrix.index, *set_aside}),
+    )
+    found = _cautions(ranking, values, list(role_of), fit)
+    return replace(ranking, cautions=tuple(found))
+
+
+def rank_domains(
+    table: pd.DataFrame,
+    baseline: str,
+    roles: Mapping[str, str] | None = None,
+    *,
+    confidence: float = 0.95,
+    order_only: Collection[str] = (),
+) -> dict[str, Ranking]:
+    """A ranking per domain of `table`, with Bonferroni's correction for the number of domains.
+
+    All statements about all domains hold jointly at `confidence`. Raises as `rank` does.
+    """
+    check_columns(table, ("recipe", "seed", "domain", "value"))
+    domains = sorted(set(table["domain"]) - {AVERAGE})
+    level = 1 - (1 - confidence) / max(len(domains), 1)
+    return {
+        str(domain): rank(
+            table[table["domain"] == domain],
+            baseline,
+            roles,
+            confidence=level,
+            order_only=order_only,
+        )
+        for domain in domains
+    }
+
+
+def _ranked(
+    roles: Mapping[str, str], values: Floats, pairwise: Pairwise, baseline: str
+) -> tuple[RankedRecipe, ...]:
+    names = list(roles)
+    base = names.index(baseline)
+    means, width = pairwise.means, pairwise.width
+    difference, margin = pairwise.difference[:, base], pairwise.margin[:, base]
+    decided = pairwise.difference + pairwise.margin < 0
+    chance = probability_best(pairwise, np.array([role == CANDIDATE for role in roles.values()]))
+    return tuple(
+        RankedRecipe(
+            recipe=names[i],
+            role=roles[names[i]],
+            seed_values=tuple(optional(value) for value in values[i]),
+            mean=float(means[i]),
+            low=optional(means[i] - width[i]),
+            high=optional(means[i] + width[i]),
+            difference=float(difference[i]),
+            difference_low=optional(difference[i] - margin[i]),
+            difference_high=optional(difference[i] + margin[i]),
+            p_value=optional(pairwise.p_values[i, base]),
+            verdict="baseline" if i == base else verdict_of(difference[i], margin[i]),
+            seeds_to_settle=optional_int(pairwise.seeds_to_settle[i, base]),
+            rank=1 + int((pairwise.difference[i] > 0).sum()),
+            best_rank=1 + int(decided[:, i].sum()),
+            worst_rank=len(names) - int(decided[i].sum()),
+            probability_best=optional(chance[i]),
+        )
+        for i in _order(names, means)
+    )
+
+
+def _pairs(names: list[str], pairwise: Pairwise) -> tuple[PairComparison, ...]:
+    """All pairs, in the order of the ranking."""
+    order = _order(names, pairwise.means)
+    difference, margin = pairwise.difference, pairwise.margin
+    return tuple(
+        PairComparison(
+            first=names[i],
+            second=names[j],
+            difference=float(difference[i, j]),
+            low=optional(difference[i, j] - margin[i, j]),
+            high=optional(difference[i, j] + margin[i, j]),
+            p_value=optional(pairwise.p_values[i, j]),
+            verdict=verdict_of(difference[i, j], margin[i, j]),
+            seeds_to_settle=optional_int(pairwise.seeds_to_settle[i, j]),
+        )
+        for place, i in enumerate(order)
+        for j in order[place + 1 :]
+    )
+
+
+def _order(names: list[str], means: Floats) -> list[int]:
+    """Indices from the lowest mean to the highest; ties by name."""
+    return sorted(range(len(names)), key=lambda index: (means[index], names[index]))
+
+
+def _cautions(
+    ranking: Ranking, values: Floats, names: list[str], fit: AdditiveFit
+) -> Iterator[Caution]:
+    if ranking.order_only:
+        yield cautions.order_only_caution(ranking.order_only)
+    if ranking.missing:
+        yield cautions.no_recipe_values_caution(ranking.missing)
+    yield from cautions.design_cautions(values, names, blocked=fit.blocked)
+    if found := cautions.noise_caution(fit.variance):
+        yield found
+    if found := cautions.seed_caution(ranking.seed_agreement):
+        yield found
+    roles = [item.role for item in ranking.recipes]
+    for place, item in enumerate(ranking.recipes):
+        last = set(roles[place:]) == {BAD_CONTROL}
+        if item.role == BAD_CONTROL and (
+            found := cautions.bad_control_caution(
+                item.recipe, last=last, worse=item.verdict == "worse"
+            )
+        ):
+            yield found
+
+
+def _check_recipes(matrix: pd.DataFrame, baseline: str, set_aside: tuple[str, ...]) -> None:
+    if baseline in set_aside:
+        raise InputError(
+            f"baseline {baseline!r} differs from another recipe only in order",
+            expected="a baseline that can be ranked",
+            fix="take another baseline",
+        )
+    if baseline not in matrix.index:
+        raise InputError(
+            f"baseline {baseline!r} without a value",
+            expected=f"one of {', '.join(map(str, matrix.index)) or 'the recipes'}",
+            fix="run it, or take another baseline",
+        )
+    if len(matrix) < 2:
+        raise InputError(
+            "one recipe with values", expected="at least two recipes to rank", fix="add recipes"
+        )

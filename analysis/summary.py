@@ -1,0 +1,177 @@
+"""The summary on the terminal: plain text, at most 100 columns."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from curricle.analysis import formatting
+from curricle.analysis.content import ReportContent
+from curricle.analysis.findings import findings_of
+from curricle.analysis.ranked import RankedRecipe, Ranking
+
+WIDTH = 100
+
+_HEADER = ("rank", "recipe", "loss", "diff", "interval", "ranks", "P(best)", "verdict")
+
+
+def render_summary(content: ReportContent, report_path: str | None = None) -> str:
+    """The findings and the tables behind them, with the report's path at the end.
+
+    Sections without data are left out.
+    """
+    sections = [
+        _heading(content),
+        _findings(content),
+        _recipes(content),
+        _confirmation(content),
+        _arms(content),
+        _costs(content),
+        _cautions(content),
+        f"Report: {report_path}" if report_path else "",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: frozenset[int]) -> str:
+    """Aligned columns, two spaces apart; columns in `left` flush left, all others flush right.
+
+    The widest left column is cut, with an ellipsis, if a line would be longer than `WIDTH`.
+    """
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    excess = sum(widths) + 2 * (len(widths) - 1) - WIDTH
+    if excess > 0:
+        widest = max(left, key=lambda index: widths[index])
+        widths[widest] = max(8, widths[widest] - excess)
+    return "\n".join(_line(row, widths, left) for row in (header, *rows))
+
+
+def _line(row: Sequence[str], widths: Sequence[int], left: frozenset[int]) -> str:
+    cells = []
+    for index, (cell, width) in enumerate(zip(row, widths, strict=True)):
+        fitted = cell if len(cell) <= width else cell[: width - 1] + "…"
+        cells.append(fitted.ljust(width) if index in left else fitted.rjust(width))
+    return "  ".join(cells).rstrip()
+
+
+def _wrapped(text: str, *, label: str = "", indent: int = 0) -> str:
+    return textwrap.fill(
+        text, WIDTH, initial_indent=label.ljust(indent), subsequent_indent=" " * indent
+    )
+
+
+def _heading(content: ReportContent) -> str:
+    gap = WIDTH - len(content.study) - len(content.status)
+    return f"{content.study}{' ' * max(gap, 2)}{content.status}\n{'=' * WIDTH}"
+
+
+def _findings(content: ReportContent) -> str:
+    findings = findings_of(content)
+    lines = [_wrapped(findings.headline), ""]
+    lines += [_wrapped(item.text, label=item.topic, indent=17) for item in findings.items]
+    return "\n".join(lines).rstrip()
+
+
+def _recipes(content: ReportContent) -> str:
+    ranking = content.tiny
+    if not ranking:
+        return ""
+    rows = _ranking_rows(ranking)
+    rows += [["-", name, "", "", "", "", "", "order only"] for name in ranking.order_only]
+    header = list(_HEADER)
+    if standard := content.standard:
+        header.append(f"at {formatting.rate(content.standard_rate)}".strip())
+        names = [*(item.recipe for item in ranking.recipes), *ranking.order_only]
+        for row, name in zip(rows, names, strict=True):
+            row.append(str(standard[name].rank) if name in standard else "")
+    title = (
+        f"Recipes at the tiny rate {formatting.rate(content.tiny_rate)}: difference to "
+        f"{ranking.baseline} in nats, {formatting.level(ranking.confidence)} intervals, jointly "
+        "(* control)"
+    )
+    return f"{_wrapped(title)}\n{table(header, rows, frozenset({1, 7}))}"
+
+
+def _ranking_rows(ranking: Ranking) -> list[list[str]]:
+    digits = formatting.common_decimals(
+        [item.difference_low for item in ranking.recipes],
+        [item.difference_high for item in ranking.recipes],
+    )
+    return [_recipe_row(item, digits) for item in ranking.recipes]
+
+
+def _recipe_row(item: RankedRecipe, digits: int) -> list[str]:
+    base = item.verdict == "baseline"
+    low, high = (None, None) if base else (item.difference_low, item.difference_high)
+    return [
+        str(item.rank),
+        item.recipe if item.is_candidate else f"{item.recipe} *",
+        formatting.number(item.mean, digits),
+        "" if base else formatting.signed(item.difference, digits),
+        formatting.interval(low, high, digits),
+        f"{item.best_rank}-{item.worst_rank}",
+        formatting.percent(item.probability_best),
+        _with_seeds(item.verdict, item.seeds_to_settle),
+    ]
+
+
+def _confirmation(content: ReportContent) -> str:
+    ranking = content.confirmation
+    if not ranking:
+        return ""
+    title = f"Confirmation at the target's size: difference to {ranking.baseline} in nats"
+    return f"{_wrapped(title)}\n{table(_HEADER, _ranking_rows(ranking), frozenset({1, 7}))}"
+
+
+def _arms(content: ReportContent) -> str:
+    comparisons = content.averages()
+    if not comparisons:
+        return ""
+    digits = formatting.common_decimals(
+        [item.low for item in comparisons], [item.high for item in comparisons]
+    )
+    rows = [
+        [
+            item.arm,
+            item.control,
+            formatting.signed(item.difference, digits),
+            formatting.interval(item.low, item.high, digits),
+            item.verdict,
+            str(item.seeds_to_settle or ""),
+        ]
+        for item in comparisons
+    ]
+    header = ["curriculum", "against", "diff", "interval", "verdict", "seeds"]
+    level = formatting.level(comparisons[0].confidence)
+    title = f"Curricula: mean loss over domains, paired by seed, {level} intervals, jointly"
+    return f"{title}\n{table(header, rows, frozenset({0, 1, 4}))}"
+
+
+def _costs(content: ReportContent) -> str:
+    if not content.costs or not content.costs.stages:
+        return ""
+    rows = [
+        [
+            cost.stage,
+            str(cost.runs),
+            formatting.quantity(cost.tokens),
+            formatting.flops(cost.flops),
+            formatting.percent(content.costs.share(cost.stage)),
+        ]
+        for cost in content.costs.stages
+    ]
+    return "Cost\n" + table(["stage", "runs", "tokens", "training", "share"], rows, frozenset({0}))
+
+
+def _cautions(content: ReportContent) -> str:
+    lines = list(_caution_lines(content))
+    return "\n".join(["Cautions", *lines]) if lines else ""
+
+
+def _caution_lines(content: ReportContent) -> Iterator[str]:
+    for place, caution in content.all_cautions():
+        yield _wrapped(f"{caution.text} ({place})" if place else caution.text, label="- ", indent=2)
+
+
+def _with_seeds(verdict: str, seeds: int | None) -> str:
+    if verdict != "cannot tell":
+        return verdict
+    return f"{verdict} ({formatting.counted(seeds, 'seed')})" if seeds else verdict

@@ -1,0 +1,16 @@
+"""Prepare: corpus, tokenizer, validation set, one dataset per recipe, questions."""
+
+from curricle.flows.stage import stage
+from curricle.tasks.plan import StudyPlan
+from curricle.tasks.produce import produce_all
+from curricle.tasks.session import Session
+
+
+@stage("prepare")
+def prepare(session: Session, plan: StudyPlan) -> None:
+    """Turn the study's sources into token datasets."""
+    if not session.store.exists(plan.ranking().artifact):
+        session.start_workers()  # their imports take seconds, while the corpus is read
+    produce_all("reading the corpus", [plan.corpus])
+    produce_all("training the tokenizer", [plan.tokenizer])
+    produce_all("preparing recipes", plan.preparation)

@@ -1,0 +1,51 @@
+"""How every stage's flow is made: named, run on threads, and run once per session."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from prefect import Flow, flow
+from prefect.runtime import flow_run
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from curricle.tasks.plan import StudyPlan
+from curricle.tasks.session import Session, open_session
+
+# A thread only waits for a worker process; a few more than there are cores keep all of them fed
+# while finished steps are written down.
+THREADS = 4
+
+StageBody = Callable[[Session, StudyPlan], Any]
+StageFlow = Flow[..., Any]
+
+
+def stage(name: str, after: Sequence[StageFlow] = ()) -> Callable[[StageBody], StageFlow]:
+    """Make a Prefect flow of a function of (session, plan).
+
+    The flow takes the study (a path or a shipped study's name) and `--set` overrides. The stages in
+    `after` run before it, unless this session has run them.
+    """
+
+    def decorate(body: StageBody) -> StageFlow:
+        def run(study: str, overrides: list[str] | None = None) -> Any:
+            with open_session(study, overrides or []) as session:
+                plan = session.results.setdefault("plan", StudyPlan(session.study))
+                assert isinstance(plan, StudyPlan)
+                if "flow" not in session.results:
+                    session.results["flow"] = str(flow_run.get_id())
+                    session.tracker.follow_flow(str(flow_run.get_id()))
+                for earlier in after:
+                    if earlier.name not in session.results:
+                        earlier(study, overrides)
+                session.results[name] = body(session, plan)
+                return session.results[name]
+
+        run.__doc__ = body.__doc__
+        runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=THREADS)
+        return flow(
+            name=name,
+            flow_run_name=f"{name} {{study}}",
+            task_runner=runner,
+            persist_result=False,
+        )(run)
+
+    return decorate

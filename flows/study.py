@@ -1,0 +1,22 @@
+"""The whole study: every stage in turn, and the report at the end."""
+
+from curricle.core.store import Artifact
+from curricle.flows.evaluate import evaluate
+from curricle.flows.prepare import prepare
+from curricle.flows.pretrain import pretrain
+from curricle.flows.rank import rank
+from curricle.flows.score import score
+from curricle.flows.stage import stage
+from curricle.tasks.plan import StudyPlan
+from curricle.tasks.produce import produce_all
+from curricle.tasks.report import publish, report_step
+from curricle.tasks.session import Session
+
+
+@stage("study", after=[prepare, rank, score, pretrain, evaluate])
+def study(session: Session, plan: StudyPlan) -> Artifact:
+    """Write the report and show it in MLflow."""
+    step = report_step(plan, session.store)
+    produce_all("writing the report", [step])
+    publish(session, step)
+    return step.artifact

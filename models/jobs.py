@@ -1,0 +1,69 @@
+"""The kinds of job a worker can run, each a function of (spec, inputs, output folder)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from curricle.core.errors import InputError
+from curricle.core.jobs import (
+    MultipleChoiceSpec,
+    PerplexitySpec,
+    SampleStatisticsSpec,
+    ScoringSpec,
+    SharpnessSpec,
+    TrainingSpec,
+)
+from curricle.core.plain import from_plain, to_plain
+
+
+@dataclass(frozen=True)
+class Job:
+    """One unit of work: a spec of `core.jobs`, input folders by role, an empty output folder."""
+
+    kind: str
+    spec: Any
+    inputs: Mapping[str, Path]
+    output: Path
+
+    def to_message(self) -> dict[str, Any]:
+        """The job as JSON values, for the way to a worker process."""
+        return {
+            "kind": self.kind,
+            "spec": to_plain(self.spec),
+            "inputs": {role: str(path) for role, path in self.inputs.items()},
+            "output": str(self.output),
+        }
+
+
+def run_job(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Run the job of a message and return its facts (small JSON values)."""
+    import torch
+
+    function, spec_class = _job_kind(message["kind"])
+    spec = from_plain(spec_class, message["spec"])
+    # Another thread count sums in another order: the spec fixes it, for equal last bits.
+    torch.set_num_threads(spec.threads)
+    inputs = {role: Path(path) for role, path in message["inputs"].items()}
+    return function(spec, inputs, Path(message["output"]))
+
+
+def _job_kind(kind: str) -> tuple[Callable[..., dict[str, Any]], type[Any]]:
+    from curricle.models.multiple_choice import multiple_choice
+    from curricle.models.perplexity import perplexity
+    from curricle.models.sample_statistics import sample_statistics
+    from curricle.models.scoring import score
+    from curricle.models.sharpness import sharpness
+    from curricle.models.training import train
+
+    kinds: dict[str, tuple[Callable[..., dict[str, Any]], type[Any]]] = {
+        "train": (train, TrainingSpec),
+        "score": (score, ScoringSpec),
+        "sample-statistics": (sample_statistics, SampleStatisticsSpec),
+        "perplexity": (perplexity, PerplexitySpec),
+        "multiple-choice": (multiple_choice, MultipleChoiceSpec),
+        "sharpness": (sharpness, SharpnessSpec),
+    }
+    if kind not in kinds:
+        raise InputError(f"job kind {kind!r}", expected=f"one of {sorted(kinds)}", fix="choose one")
+    return kinds[kind]

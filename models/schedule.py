@@ -1,0 +1,23 @@
+"""Learning-rate schedules: the rate as a pure function of the step."""
+
+import math
+
+from curricle.core.jobs import OptimizerSpec
+
+
+def learning_rate_at(step: int, steps: int, spec: OptimizerSpec) -> float:
+    """The rate of update `step` (from 0) of `steps`: linear warm-up, then the schedule."""
+    warmup = round(spec.warmup_fraction * steps)
+    if step < warmup:
+        return spec.learning_rate * (step + 1) / warmup
+    progress = (step - warmup) / max(1, steps - warmup)
+    return spec.learning_rate * _decay(spec.schedule, progress, spec.final_fraction)
+
+
+def _decay(schedule: str, progress: float, final_fraction: float) -> float:
+    if schedule == "constant":
+        return 1.0
+    if schedule == "linear":
+        return 1.0 - (1.0 - final_fraction) * progress
+    assert schedule == "cosine", schedule
+    return final_fraction + (1.0 - final_fraction) * 0.5 * (1.0 + math.cos(math.pi * progress))

@@ -1,0 +1,22 @@
+"""Where documents come from. Each source has an identity (cheap, plain values) and a reader."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from curricle.recipes.documents import Document, Drops
+from curricle.recipes.sources import files, python_environment
+from curricle.recipes.study import PythonEnvironmentSource, Source
+
+
+def identity_of(source: Source) -> dict[str, Any]:
+    """JSON values that change if and only if the source's content does."""
+    if isinstance(source, PythonEnvironmentSource):
+        return python_environment.identity(source)
+    return files.identity(source)
+
+
+def read_source(source: Source, seed: int, drops: Drops) -> Iterator[Document]:
+    """The source's documents, in an order that depends on content and `seed` alone."""
+    if isinstance(source, PythonEnvironmentSource):
+        return python_environment.read(source, seed, drops)
+    return files.read(source, drops)

@@ -1,0 +1,99 @@
+"""The byte-level BPE tokenizer that all recipes of a study share.
+
+The token `<|endoftext|>` has id 0 and only ever comes from the packer: text that spells it out is
+encoded as the bytes it is made of, since `load_tokenizer` switches the recognition of special
+tokens off (the file itself stays an ordinary tokenizer.json with a special token).
+
+`tokenizers` encodes on all cores unless TOKENIZERS_PARALLELISM says otherwise. It is left unset:
+set to true, a process forked later could deadlock; unset, the library turns it off there itself.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.trainers import BpeTrainer
+
+from curricle.core.errors import IntegrityError
+from curricle.recipes.documents import read_documents
+from curricle.recipes.study import TokenizerSpec
+
+TOKENIZER = "tokenizer.json"
+END_OF_TEXT, END_OF_TEXT_ID = "<|endoftext|>", 0
+
+# Documents encoded at once: enough to keep all cores busy, few enough to bound the memory.
+BATCH_DOCUMENTS = 512
+
+Tokens = npt.NDArray[np.uint32]
+
+
+def build_tokenizer(spec: TokenizerSpec, documents: Path, folder: Path) -> dict[str, Any]:
+    """Train on a document table and write `tokenizer.json`; the same documents give the same file.
+
+    The facts name the vocabulary's size, which is below `spec.vocabulary_size` if the documents
+    have too few distinct pairs of bytes, the training documents and the file's SHA-256.
+    """
+    texts = read_documents(documents)["text"].to_pylist()
+    tokenizer = train(texts, spec.vocabulary_size)
+    path = folder / TOKENIZER
+    path.write_text(tokenizer.to_str(), encoding="utf-8")
+    size = tokenizer.get_vocab_size()
+    return {
+        "vocabulary_size": size,
+        "requested_vocabulary_size": spec.vocabulary_size,
+        "is_smaller_than_requested": size < spec.vocabulary_size,
+        "documents": len(texts),
+        "sha256": tokenizer_digest(folder),
+    }
+
+
+def train(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
+    """A byte-level BPE tokenizer (GPT-2's splitting into words) of at most that many tokens."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = ByteLevelDecoder()
+    trainer = BpeTrainer(
+        vocab_size=vocabulary_size,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer stored in `folder`. Raises IntegrityError if its file can't be read."""
+    try:
+        text = (folder / TOKENIZER).read_text(encoding="utf-8")
+        tokenizer = Tokenizer.from_str(text)
+    except Exception as error:  # tokenizers raises plain Exception
+        raise IntegrityError(f"{folder / TOKENIZER}: {error}") from None
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def tokenizer_digest(folder: Path) -> str:
+    """SHA-256 of the stored tokenizer."""
+    return hashlib.sha256((folder / TOKENIZER).read_bytes()).hexdigest()
+
+
+def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[Tokens]:
+    """Token ids of each text, without an end-of-text token; shape (tokens,) each."""
+    for start in range(0, len(texts), BATCH_DOCUMENTS):
+        batch = list(texts[start : start + BATCH_DOCUMENTS])
+        for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
+            yield np.asarray(encoding.ids, dtype=np.uint32)
+
+
+def decode(tokenizer: Tokenizer, tokens: Iterable[int]) -> str:
+    """The text of `tokens`; exact for what `encode` made of whole texts."""
+    return str(tokenizer.decode([int(token) for token in tokens], skip_special_tokens=False))

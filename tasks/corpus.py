@@ -1,0 +1,142 @@
+"""Steps that turn the study's sources into text: corpus, tokenizer, questions."""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from curricle.core.plain import fingerprint
+from curricle.core.questions import read_questions, write_questions
+from curricle.recipes.corpus import build_corpus, corpus_identity
+from curricle.recipes.questions import build_questions
+from curricle.recipes.study import Source, TokenizerSpec
+from curricle.recipes.tokenizing import build_tokenizer
+from curricle.tasks.session import Session
+from curricle.tasks.step import Step
+
+
+@dataclass(frozen=True)
+class CorpusStep(Step):
+    """Read all sources, set validation documents aside, drop their near-copies from training."""
+
+    kind: ClassVar[str] = "corpus"
+    verb: ClassVar[str] = "read corpus"
+    corpora: Mapping[str, Source]
+    validation_fraction: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The sources' names."""
+        return "+".join(self.corpora)
+
+    @functools.cached_property
+    def spec(self) -> Mapping[str, Any]:
+        """The sources' settings, and what they hold now."""
+        return {
+            "sources": {key: item.model_dump(mode="json") for key, item in self.corpora.items()},
+            "content": corpus_identity(self.corpora),
+            "validation_fraction": self.validation_fraction,
+            "seed": self.seed,
+        }
+
+    def build(
+        self, session: Session, inputs: Mapping[str, Path], folder: Path
+    ) -> Mapping[str, Any]:
+        """Write train and validation documents."""
+        del session, inputs
+        return build_corpus(self.corpora, self.validation_fraction, self.seed, folder)
+
+
+@dataclass(frozen=True)
+class TokenizerStep(Step):
+    """Train the study's one tokenizer on the base corpus' training documents."""
+
+    kind: ClassVar[str] = "tokenizer"
+    verb: ClassVar[str] = "train tokenizer"
+    tokenizer: TokenizerSpec
+    corpus: CorpusStep
+
+    @property
+    def name(self) -> str:
+        """Algorithm and vocabulary size."""
+        return f"{self.tokenizer.algorithm}-{self.tokenizer.vocabulary_size}"
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """Algorithm and vocabulary; not the window length."""
+        return self.tokenizer.model_dump(mode="json", exclude={"sequence_length"})
+
+    @property
+    def inputs(self) -> Mapping[str, Step]:
+        """The corpus."""
+        return {"corpus": self.corpus}
+
+    def build(
+        self, session: Session, inputs: Mapping[str, Path], folder: Path
+    ) -> Mapping[str, Any]:
+        """Write `tokenizer.json`."""
+        del session
+        return build_tokenizer(self.tokenizer, inputs["corpus"] / "train.parquet", folder)
+
+
+@dataclass(frozen=True)
+class DocstringQuestionsStep(Step):
+    """Multiple-choice questions from docstrings of held-out files."""
+
+    kind: ClassVar[str] = "questions"
+    verb: ClassVar[str] = "write questions"
+    count: int
+    seed: int
+    corpus: CorpusStep
+
+    @property
+    def name(self) -> str:
+        """What they are made of."""
+        return "docstrings"
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """How many questions, and which seed draws them."""
+        return {"questions": self.count, "seed": self.seed}
+
+    @property
+    def inputs(self) -> Mapping[str, Step]:
+        """The corpus."""
+        return {"corpus": self.corpus}
+
+    def build(
+        self, session: Session, inputs: Mapping[str, Path], folder: Path
+    ) -> Mapping[str, Any]:
+        """Write the questions in MMLU's layout."""
+        del session
+        return build_questions(inputs["corpus"], self.count, self.seed, folder)
+
+
+@dataclass(frozen=True)
+class GivenQuestionsStep(Step):
+    """A multiple-choice set that the user names, such as the real MMLU, kept with the study."""
+
+    kind: ClassVar[str] = "questions"
+    verb: ClassVar[str] = "read questions"
+    path: str
+
+    @property
+    def name(self) -> str:
+        """The file's or folder's name."""
+        return Path(self.path).name.split(".")[0]
+
+    @functools.cached_property
+    def spec(self) -> Mapping[str, Any]:
+        """The questions themselves, not their place."""
+        return {"content": fingerprint(list(read_questions(Path(self.path))))}
+
+    def build(
+        self, session: Session, inputs: Mapping[str, Path], folder: Path
+    ) -> Mapping[str, Any]:
+        """Copy the questions into the store in MMLU's layout."""
+        del session, inputs
+        questions = read_questions(Path(self.path))
+        write_questions(folder, questions)
+        return {"questions": sum(question.split == "test" for question in questions)}

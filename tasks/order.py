@@ -1,0 +1,201 @@
+"""Steps that precompute what a run reads, and when."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from curricle.core.order_file import read_order, write_order
+from curricle.core.scores_file import read_scores
+from curricle.core.token_dataset import TokenDataset
+from curricle.recipes.ordering import (
+    Part,
+    growing_pool_order,
+    partition,
+    random_order,
+    reshuffled,
+    sorted_order,
+)
+from curricle.recipes.study import Curriculum, OrderSpec
+from curricle.tasks.dataset import DatasetStep
+from curricle.tasks.scores import LearnabilityStep, SampleStatisticsStep
+from curricle.tasks.session import Session
+from curricle.tasks.step import Step
+
+Arm = Literal["curriculum", "anti", "reshuffled"]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The samples that a run may read: a part of the dataset at a sequence length.
+
+    `proxy` and `target` share the samples out by chance, `holdout` of them to the proxy; `seed` is
+    the study's, so that all runs agree.
+    """
+
+    part: Part
+    sequence_length: int
+    holdout: float
+    seed: int
+
+    def open(self, folder: Path) -> tuple[TokenDataset, npt.NDArray[np.int64]]:
+        """The dataset in `folder`, and the ids of the samples in this pool."""
+        dataset = TokenDataset(folder, self.sequence_length)
+        return dataset, partition(len(dataset), self.holdout, self.seed, self.part)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What identifies the pool besides its dataset."""
+        spec: dict[str, Any] = {"sequence_length": self.sequence_length, "part": self.part}
+        return spec if self.part == "all" else {**spec, "holdout": self.holdout, "seed": self.seed}
+
+
+@dataclass(frozen=True)
+class OrderStep(Step):
+    """Base of the orders: one for each run's seed."""
+
+    kind: ClassVar[str] = "order"
+    verb: ClassVar[str] = "order"
+
+    @property
+    def label(self) -> str:
+        """Name and seed."""
+        return f"{self.name}, seed {self.random.seed}"
+
+    @property
+    def random(self) -> "RandomOrderStep":
+        """The random order it starts from, itself in the simplest case."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class RandomOrderStep(OrderStep):
+    """`count` samples of a pool in random order."""
+
+    dataset: DatasetStep
+    pool: Pool
+    count: int
+    seed: int
+
+    @property
+    def random(self) -> "RandomOrderStep":
+        """This order."""
+        return self
+
+    @property
+    def name(self) -> str:
+        """The dataset's name."""
+        return f"{self.dataset.name}-random"
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """Pool, count and seed."""
+        return {"order": "random", "pool": self.pool.spec, "count": self.count, "seed": self.seed}
+
+    @property
+    def inputs(self) -> Mapping[str, Step]:
+        """The dataset."""
+        return {"dataset": self.dataset}
+
+    def build(
+        self, session: Session, inputs: Mapping[str, Path], folder: Path
+    ) -> Mapping[str, Any]:
+        """Write `order.npy`."""
+        del session
+        _, samples = self.pool.open(inputs["dataset"])
+        write_order(folder, random_order(samples, self.count, self.seed))
+        return {"epochs": self.count / len(samples)}
+
+
+@dataclass(frozen=True)
+class SortedOrderStep(OrderStep):
+    """The samples of a random order, sorted by a score."""
+
+    recipe_name: str
+    order: OrderSpec
+    base: RandomOrderStep
+    scores: SampleStatisticsStep
+
+    @property
+    def random(self) -> RandomOrderStep:
+        """The order that is sorted."""
+        return self.base
+
+    @property
+    def name(self) -> str:
+        """The recipe's name."""
+        return self.recipe_name
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """Score and direction."""
+        return {"order": "sorted", **self.order.model_dump(mode="json")}
+
+    @property
+    def inputs(self) -> Mapping[str, Step]:
+        """The random order and the scores."""
+        return {"base": self.base, "scores": self.scores}
+
+    def build(self, session: Session, inputs: Mapping[str, Path], folder: Path) -> None:
+        """Write `order.npy`."""
+        del session
+        scores = read_scores(inputs["scores"], self.order.by.replace("-", "_"))
+        base = read_order(inputs["base"], len(scores))
+        write_order(folder, sorted_order(base, scores, self.order.direction))
+
+
+@dataclass(frozen=True)
+class CurriculumOrderStep(OrderStep):
+    """A curriculum, its anti-curriculum, or its own samples reshuffled."""
+
+    arm_name: str
+    arm: Arm
+    curriculum: Curriculum
+    base: RandomOrderStep
+    scores: LearnabilityStep
+
+    @property
+    def random(self) -> RandomOrderStep:
+        """The random order whose domains, seed and pool it takes over."""
+        return self.base
+
+    @property
+    def name(self) -> str:
+        """The arm's name."""
+        return self.arm_name
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """Arm and pacing."""
+        return {"order": "growing-pool", "arm": self.arm, **self.curriculum.model_dump(mode="json")}
+
+    @property
+    def inputs(self) -> Mapping[str, Step]:
+        """The dataset, the random order and the scores."""
+        return {"dataset": self.base.dataset, "base": self.base, "scores": self.scores}
+
+    def build(
+        self, session: Session, inputs: Mapping[str, Path], folder: Path
+    ) -> Mapping[str, Any]:
+        """Write `order.npy`; the reshuffled control is the curriculum's own order, permuted."""
+        del session
+        dataset, pool = self.base.pool.open(inputs["dataset"])
+        base = read_order(inputs["base"], len(dataset))
+        scores = read_scores(inputs["scores"], self.curriculum.score)
+        domains = dataset.domain_of_samples()
+        order = growing_pool_order(
+            base,
+            -scores if self.arm == "anti" else scores,
+            domains if self.curriculum.within == "domain" else np.zeros_like(domains),
+            pool,
+            start_fraction=self.curriculum.start_fraction,
+            full_at=self.curriculum.full_at,
+            seed=self.base.seed,
+        )
+        order = reshuffled(order, self.base.seed) if self.arm == "reshuffled" else order
+        write_order(folder, order)
+        shared = float(np.isin(order, base).mean())
+        return {"distinct_samples": len(np.unique(order)), "share_also_in_random": shared}

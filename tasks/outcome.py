@@ -1,0 +1,45 @@
+"""What a command says at its end."""
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from curricle.analysis.report import render_report
+
+from curricle.analysis.summary import render_summary
+from curricle.core.store import Store
+from curricle.tasks.plan import StudyPlan
+from curricle.tasks.report import REPORT, gather, report_step
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The study as it stands: summary for the terminal, the report's path, the best recipe."""
+
+    study: str
+    best_recipe: str | None
+    report: str | None
+    seconds: float
+    text: str
+
+    def to_plain(self) -> dict[str, Any]:
+        """JSON values, without the text."""
+        return {key: value for key, value in asdict(self).items() if key != "text"}
+
+
+def read_outcome(plan: StudyPlan, store: Store, *, seconds: float) -> Outcome:
+    """What there is to say now; `seconds` is what the command took."""
+    decision = plan.decide(store)
+    report = report_step(plan, store).artifact if decision.from_ranking else None
+    path = str(store.folder(report) / REPORT) if report and store.exists(report) else None
+    lines = [render_summary(gather(plan, store))]
+    lines += [f"report: {path}"] if path else []
+    lines.append(f"took {time.strftime('%M min %S s', time.gmtime(seconds))}")
+    best = decision.best if decision.from_ranking else None
+    return Outcome(plan.study.name, best, path, seconds, "\n".join(lines))
+
+
+def write_report(plan: StudyPlan, store: Store, path: Path) -> None:
+    """Write the report of what the store holds now."""
+    path.write_text(render_report(gather(plan, store)), encoding="utf-8")

@@ -1,0 +1,67 @@
+"""The one Prefect task: make a step's artifact unless the store has it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+from prefect.utilities.annotations import quote
+
+from curricle.core.store import Artifact
+from curricle.tasks.session import Session, current_session
+from curricle.tasks.step import Step
+
+
+# The store is the cache: it survives the process and proves what it holds, so Prefect's is off.
+@task(cache_policy=NO_CACHE, persist_result=False)
+def produce(step: Step) -> Artifact:
+    """Make the step's artifact from its inputs' and return its reference."""
+    session = current_session()
+
+    def build(folder: Path) -> Mapping[str, Any] | None:
+        inputs = {role: session.store.folder(item.artifact) for role, item in step.inputs.items()}
+        return step.build(session, inputs, folder)
+
+    artifact = session.store.produce(step.request, build)
+    _track(step, session)
+    return artifact
+
+
+def produce_all(stage: str, steps: Sequence[Step]) -> None:
+    """Make the artifacts of `steps` that the store lacks, side by side, their inputs before them.
+
+    Raises the first error after the steps under way have ended.
+    """
+    session = current_session()
+    missing: dict[Artifact, Step] = {}
+    for step in steps:
+        if session.store.exists(step.artifact):
+            _track(step, session)
+        else:
+            missing.setdefault(step.artifact, step)
+    if not missing:
+        return
+    needed = [item for step in missing.values() for item in step.inputs.values()]
+    produce_all(f"{stage}: inputs", needed)
+    bar = session.progress.stage(stage, len(missing))
+    futures = [_submit(step) for step in missing.values()]
+    for future in futures:
+        future.add_done_callback(lambda _: bar.advance())
+    for future in futures:
+        future.wait()
+    for future in futures:
+        future.result()
+
+
+def _submit(step: Step) -> PrefectFuture[Artifact]:
+    named = produce.with_options(name=step.verb, task_run_name=f"{step.verb}: {step.label}")
+    # Quoted, or Prefect would walk through the step's whole graph in search of futures.
+    quoted: Any = quote(step)
+    return named.submit(quoted)
+
+
+def _track(step: Step, session: Session) -> None:
+    if (run := step.tracked_run(session)) is not None:
+        session.tracker.log_run(run)

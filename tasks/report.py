@@ -1,0 +1,288 @@
+"""The report: gathers what a study has found so far, and the step that stores it."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from curricle.analysis.report import render_report
+from ruamel.yaml import YAML
+
+from curricle.analysis.cautions import Caution
+from curricle.analysis.comparison import Comparison, compare_arms
+from curricle.analysis.content import ReportContent, ScoredText
+from curricle.analysis.costs import costs_of, scoring_charge
+from curricle.analysis.multiple_choice import LetterReport, letter_report
+from curricle.analysis.plots import ranking_png
+from curricle.analysis.ranking import rank_domains
+from curricle.analysis.results import arms_table, ranking_table, write_results
+from curricle.analysis.summary import render_summary
+from curricle.core import provenance
+from curricle.core.plain import to_plain
+from curricle.core.scores_file import read_scores
+from curricle.core.store import Store
+from curricle.core.token_dataset import TokenDataset, read_manifest
+from curricle.recipes.ordering import partition
+from curricle.recipes.study import Study
+from curricle.recipes.tokenizing import decode, load_tokenizer
+from curricle.tasks.evaluation import EvaluationStep
+from curricle.tasks.plan import ARMS, RANDOM, StudyPlan
+from curricle.tasks.results import collect_results
+from curricle.tasks.session import Session
+from curricle.tasks.step import Step
+from curricle.tasks.train import TrainingStep
+
+REPORT, RESULTS, SUMMARY = "report.html", "results.parquet", "summary.txt"
+EXAMPLES_PER_END, EXAMPLE_CHARACTERS = 3, 240
+MINIMUM_MOVE = 0.005
+
+
+@dataclass(frozen=True)
+class ReportStep(Step):
+    """The finished study's page, results table and summary."""
+
+    kind: ClassVar[str] = "report"
+    verb: ClassVar[str] = "write report"
+    plan: StudyPlan
+    needs: tuple[Step, ...]
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.plan.study.name
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """The study, but for the places where things are kept."""
+        return self.plan.study.model_dump(mode="json", exclude={"store", "tracking"})
+
+    @property
+    def inputs(self) -> Mapping[str, Step]:
+        """Everything it reports on."""
+        return {f"input-{number:04}": step for number, step in enumerate(self.needs)}
+
+    def build(
+        self, session: Session, inputs: Mapping[str, Path], folder: Path
+    ) -> Mapping[str, Any]:
+        """Write `report.html`, `results.parquet` and `summary.txt`."""
+        del inputs
+        content = gather(self.plan, session.store)
+        (folder / REPORT).write_text(render_report(content), encoding="utf-8")
+        (folder / SUMMARY).write_text(render_summary(content), encoding="utf-8")
+        write_results(collect_results(self.plan, session.store), folder / RESULTS)
+        return {}
+
+
+def report_step(plan: StudyPlan, store: Store) -> ReportStep:
+    """The report on all steps of a study whose ranking is there."""
+    steps = [step for steps in plan.layout(store).values() for step in steps]
+    kinds = (TrainingStep, EvaluationStep)
+    chosen = [step for step in steps if isinstance(step, kinds) or step.kind == "ranking"]
+    return ReportStep(plan, tuple(chosen))
+
+
+def publish(session: Session, step: ReportStep) -> None:
+    """Put report, summary and ranking figure on the study's run in MLflow."""
+    folder = session.store.folder(step.artifact)
+    tiny = step.plan.tiny_ranking(session.store)
+    files: dict[str, str | bytes] = {
+        REPORT: (folder / REPORT).read_bytes(),
+        SUMMARY: (folder / SUMMARY).read_bytes(),
+        "ranking.png": ranking_png(tiny),
+    }
+    values = {"validation/loss/best": tiny.best.mean, "recipes": float(len(tiny.recipes))}
+    session.tracker.log_study(values, files)
+
+
+def gather(plan: StudyPlan, store: Store) -> ReportContent:
+    """What the store holds of the study now, as the report's content."""
+    results = collect_results(plan, store)
+    rankings = _rankings(plan, store, results)
+    targets = results[results["stage"] == "target"]
+    labels = [name for name in plan.study.curricula]
+    decision = plan.decide(store)
+    done = all(
+        store.exists(step.artifact) for steps in plan.layout(store).values() for step in steps
+    )
+    return ReportContent(
+        study=plan.study.name,
+        status="finished" if done else "unfinished",
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        tiny_rate=plan.study.proxy.tiny_rate,
+        standard_rate=plan.study.proxy.standard_rate,
+        **rankings,
+        comparisons=_comparisons(targets, labels),
+        curricula=tuple(labels),
+        evaluation=targets if len(targets) else None,
+        letters=_letters(plan, store, decision.best),
+        **_scores(plan, store, decision.best),
+        costs=costs_of(results) if len(results) else None,
+        charges=tuple(filter(None, (scoring_charge(results, name) for name in labels))),
+        **_corpus(plan, store),
+        cautions=_cautions(results, plan),
+        provenance=_provenance(plan.study),
+        spec=_as_yaml(plan.study),
+    )
+
+
+def _rankings(plan: StudyPlan, store: Store, results: pd.DataFrame) -> dict[str, Any]:
+    step = plan.ranking()
+    if not store.exists(step.artifact):
+        return {}
+    by_rate = step.read(store)
+    proxy = plan.study.proxy
+    rows = ranking_table(results, stage="proxy", learning_rate=proxy.tiny_rate)
+    found: dict[str, Any] = {
+        "tiny": by_rate[proxy.tiny_rate],
+        "standard": by_rate[proxy.standard_rate],
+        "domains": rank_domains(rows, plan.study.baseline, step.roles, order_only=step.order_only),
+    }
+    confirmation = plan.confirmation(plan.decide(store).confirmed)
+    if store.exists(confirmation.artifact):
+        found["confirmation"] = confirmation.read(store)[plan.study.target.learning_rate]
+    return found
+
+
+def _comparisons(targets: pd.DataFrame, curricula: Sequence[str]) -> tuple[Comparison, ...]:
+    """Each curriculum against random, against its anti-curriculum and against its own samples."""
+    if targets.empty or not curricula or set(targets["curriculum"]) == {RANDOM}:
+        return ()
+    others = [pattern for arm, pattern in ARMS.items() if arm != "curriculum"]
+    have = set(targets["curriculum"])
+    pairs = [(name, other.format(name)) for name in curricula for other in others]
+    pairs = [pair for pair in pairs if have.issuperset(pair)]
+    return compare_arms(arms_table(targets), RANDOM, also=pairs)
+
+
+def _letters(plan: StudyPlan, store: Store, recipe: str) -> tuple[LetterReport, ...]:
+    steps = [
+        step
+        for step in plan.evaluations(plan.target_runs(recipe))
+        if step.job_kind == "multiple-choice" and store.exists(step.artifact)
+    ]
+    reports = []
+    for step in steps:
+        rows = pq.read_table(store.folder(step.artifact) / "multiple_choice.parquet").to_pandas()
+        report = letter_report(
+            step.run.curriculum,
+            rows["answer"].tolist(),
+            rows["prediction"].tolist(),
+            seed=step.run.training.seed,
+            truncated=float(rows["truncated"].mean()),
+        )
+        reports.append(report)
+    return tuple(reports)
+
+
+def _scores(plan: StudyPlan, store: Store, recipe: str) -> dict[str, Any]:
+    """The first seed's learnability: its distribution, agreement between seeds, both ends' texts."""
+    steps = [step for step in plan.scores(recipe).values() if store.exists(step.artifact)]
+    if not plan.study.curricula or not steps:
+        return {}
+    dataset = TokenDataset(
+        store.folder(plan.datasets[recipe].artifact), plan.study.tokenizer.sequence_length
+    )
+    pool = partition(len(dataset), plan.study.scoring.holdout, plan.study.seed, "target")
+    columns = [read_scores(store.folder(step.artifact), "learnability")[pool] for step in steps]
+    names = np.array(dataset.domains)[dataset.domain_of_samples()[pool]]
+    table = pd.DataFrame({"domain": names, "score": columns[0]})
+    agreement = pd.DataFrame(np.stack(columns, axis=1)).corr("spearman").to_numpy()
+    pairs = agreement[np.triu_indices(len(steps), 1)]
+    facts = {"samples scored": f"{len(pool):,}"}
+    if len(pairs):
+        facts["agreement between proxies (mean Spearman)"] = f"{pairs.mean():.2f}"
+    tokenizer = load_tokenizer(store.folder(plan.tokenizer.artifact))
+    order = np.argsort(columns[0])
+    ends = [*order[::-1][:EXAMPLES_PER_END], *order[:EXAMPLES_PER_END]]
+    examples = tuple(
+        ScoredText(
+            domain=str(names[index]),
+            score=float(columns[0][index]),
+            text=decode(tokenizer, dataset.read(pool[[index]])[0].tolist())[:EXAMPLE_CHARACTERS],
+        )
+        for index in ends
+    )
+    return {"scores": table, "score_facts": facts, "examples": examples}
+
+
+def _corpus(plan: StudyPlan, store: Store) -> dict[str, Any]:
+    """Documents and tokens per recipe and domain, drops by reason, and what each recipe does."""
+    sizes, drops = [], []
+    for name, step in plan.datasets.items():
+        if not store.exists(step.artifact):
+            continue
+        manifest = read_manifest(store.folder(step.artifact))
+        for domain, entry in manifest["domains"].items():
+            sizes.append({"recipe": name, "domain": domain, **entry})
+        for account in manifest["steps"]:
+            for reason, by_domain in account["dropped"].items():
+                documents = sum(by_domain.values())
+                drops.append({"recipe": name, "reason": reason, "documents": documents})
+    recipes = [
+        {
+            "recipe": name,
+            "dimension": recipe.dimension,
+            "role": recipe.role,
+            "description": describe(recipe.model_dump(mode="json")),
+        }
+        for name, recipe in plan.study.recipes.items()
+    ]
+    return {
+        "corpus": pd.DataFrame(sizes) if sizes else None,
+        "drops": pd.DataFrame(drops) if drops else None,
+        "recipes": pd.DataFrame(recipes),
+    }
+
+
+def describe(recipe: Mapping[str, Any]) -> str:
+    """A recipe in a few words: its steps in turn, its mix, its order."""
+    parts = [step["step"] for step in recipe["steps"]]
+    if recipe["mix"]:
+        parts.append("mix " + ", ".join(f"{k} {v:g}" for k, v in recipe["mix"].items()))
+    if recipe["order"]:
+        parts.append(f"by {recipe['order']['by']}, {recipe['order']['direction']}")
+    return "; ".join(parts) or "as it is"
+
+
+def _cautions(results: pd.DataFrame, plan: StudyPlan) -> tuple[Caution, ...]:
+    """Recipes whose proxies have hardly moved at the tiny rate."""
+    rows = results[
+        (results["stage"] == "proxy") & (results["learning_rate"] == plan.study.proxy.tiny_rate)
+    ]
+    if rows.empty:
+        return ()
+    means = rows[rows["domain"] == "average"].pivot_table(
+        index="recipe", columns="metric", values="value"
+    )
+    drop = 1 - means["validation/loss"] / means["train/first_loss"]
+    still = sorted(str(name) for name in drop.index[drop < MINIMUM_MOVE])
+    if not still:
+        return ()
+    text = f"At the tiny rate the loss has hardly moved for {', '.join(still)}: raise proxy.tokens."
+    return (Caution(name="has-not-moved", recipes=tuple(still), text=text),)
+
+
+def _provenance(study: Study) -> dict[str, str]:
+    code, device = provenance.code_version(), provenance.device_description()
+    commit = str(code.get("commit") or "not a git checkout")
+    dirty = " with local changes" if code.get("dirty") else ""
+    packages = provenance.package_versions()
+    return {
+        "curricle": f"{code['version']}, commit {commit}{dirty}",
+        "device": f"{device['processor']}, {device['cores']} cores, {device['system']}",
+        "packages": ", ".join(f"{name} {version}" for name, version in packages.items()),
+        "store": study.store,
+    }
+
+
+def _as_yaml(study: Study) -> str:
+    stream = io.StringIO()
+    plain = json.loads(json.dumps(to_plain(study.model_dump(mode="json"))))
+    YAML().dump(plain, stream)
+    return stream.getvalue()

@@ -1,0 +1,91 @@
+"""What the tasks of one process share while a study runs: store, workers, tracker, progress."""
+
+import contextlib
+import functools
+from collections.abc import Iterator, Sequence
+
+from curricle.core import provenance
+from curricle.core.plain import fingerprint
+from curricle.core.store import Store
+from curricle.models.pool import JobPool
+from curricle.recipes.loading import load_study
+from curricle.recipes.study import Study
+from curricle.tasks.places import state_folder, tracking_uri
+from curricle.tasks.progress import ProgressDisplay
+from curricle.tasks.tracking import Tracker
+
+_open: list["Session"] = []
+
+
+class Session:
+    """One study at work in this process. Opened by the outermost flow, found by every task.
+
+    `results` keeps the plan, the outermost flow's run id and what each stage's flow returned, so
+    that a later stage of the same session doesn't run it again.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.store = Store(study.store)
+        self.store.sweep()
+        self.results: dict[str, object] = {}
+        self.progress = ProgressDisplay()
+        self.tracker = Tracker(
+            uri=tracking_uri(study),
+            artifact_root=str(state_folder(study) / "mlflow-artifacts"),
+            study=study.name,
+            study_key=study_key(study),
+            tags=common_tags(),
+        )
+
+    @functools.cached_property
+    def pool(self) -> JobPool:
+        """The worker processes; started when first asked for."""
+        threads = max(self.study.proxy.threads, self.study.target.threads)
+        return JobPool(threads=threads)
+
+    def start_workers(self) -> None:
+        """Start the worker processes now, rather than with the first job."""
+        assert self.pool.size > 0
+
+    def close(self, *, finished: bool) -> None:
+        """End the workers and wait for the tracker."""
+        if "pool" in self.__dict__:
+            self.pool.close()
+        self.tracker.close(finished=finished)
+
+
+def current_session() -> Session:
+    """The open session. Raises RuntimeError outside of one."""
+    if not _open:
+        raise RuntimeError("no session is open: call this from a flow of curricle.flows")
+    return _open[-1]
+
+
+@contextlib.contextmanager
+def open_session(study: str, overrides: Sequence[str]) -> Iterator[Session]:
+    """The session of a study; whoever opens one inside another shares it."""
+    if _open:
+        yield _open[-1]
+        return
+    session = Session(load_study(study, overrides))
+    _open.append(session)
+    finished = False
+    try:
+        with session.progress:
+            yield session
+        finished = True
+    finally:
+        _open.pop()
+        session.close(finished=finished)
+
+
+def study_key(study: Study) -> str:
+    """What tells this study from others in the tracker: everything but where things are kept."""
+    return fingerprint(study.model_dump(mode="json", exclude={"store", "tracking"}))
+
+
+def common_tags() -> dict[str, str]:
+    """Tags of every MLflow run of this process."""
+    commit = provenance.code_version().get("commit")
+    return {"git_commit": commit} if commit else {}

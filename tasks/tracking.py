@@ -1,0 +1,203 @@
+"""MLflow: one experiment per study name, one parent run per study, one child per training run.
+
+A job writes its metrics to a file in its artifact; this forwards them in batches from a thread of
+its own, so that a slow or absent tracking server holds nothing up. A run is found again by the tag
+`run_key`; points logged twice are the same points, since each line carries its time.
+"""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+METRICS_PER_BATCH = 1000
+PARENT_TAG = "mlflow.parentRunId"
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """What MLflow shows of one run, or one part of it.
+
+    `metrics_file` holds the points, `values` the final numbers. A part that has been logged is
+    marked by a tag and not logged again.
+    """
+
+    key: str
+    part: str
+    name: str
+    tags: Mapping[str, str]
+    parameters: Mapping[str, Any]
+    datasets: Mapping[str, str]
+    values: Mapping[str, float]
+    tokens: int
+    metrics_file: Path | None = None
+
+    def addition(self, part: str, values: Mapping[str, float]) -> "TrackedRun":
+        """Further numbers of the same run."""
+        return replace(
+            self, part=part, values=values, metrics_file=None, parameters={}, datasets={}
+        )
+
+
+@dataclass
+class Tracker:
+    """Forwards runs to an MLflow server or database; closing waits for what is under way."""
+
+    uri: str
+    artifact_root: str
+    study: str
+    study_key: str
+    tags: dict[str, str]
+    failures: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mlflow")
+        self._pending: list[tuple[str, Future[None]]] = []
+        self._submit("connecting", self._connect)
+
+    def follow_flow(self, flow_run_id: str) -> None:
+        """Name the Prefect flow run on the parent run and on all runs logged from now on."""
+        self.tags["prefect_flow_run_id"] = flow_run_id
+        self._submit("flow run", self._tag_parent, dict(self.tags))
+
+    def log_run(self, run: TrackedRun) -> None:
+        """Forward one finished run, unless that has been done before."""
+        self._submit(run.name, self._log_run, run)
+
+    def log_study(self, values: Mapping[str, float], texts: Mapping[str, str | bytes]) -> None:
+        """Put summary numbers and small files (report, figures) on the parent run."""
+        self._submit("study", self._log_study, dict(values), dict(texts))
+
+    def close(self, *, finished: bool) -> None:
+        """Wait for everything submitted, end the parent run, collect what went wrong."""
+        self._submit("ending", self._end_parent, finished)
+        for name, future in self._pending:
+            if error := future.exception():
+                self.failures.append(f"{name}: {' '.join(str(error).split())[:200]}")
+        self._thread.shutdown()
+
+    def _submit(self, name: str, function: Any, *arguments: Any) -> None:
+        self._pending.append((name, self._thread.submit(function, *arguments)))
+
+    def _connect(self) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        import logging
+
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        from mlflow import MlflowClient
+
+        self._client = client = MlflowClient(tracking_uri=self.uri)
+        experiment = client.get_experiment_by_name(self.study)
+        self._experiment: str = (
+            experiment.experiment_id
+            if experiment
+            else client.create_experiment(self.study, artifact_location=self.artifact_root)
+        )
+        self._known = {
+            run.data.tags["run_key"]: (run.info.run_id, set(run.data.tags))
+            for run in self._all_runs(client)
+            if "run_key" in run.data.tags
+        }
+        self._parent, _ = self._find_or_create(self.study_key, self.study, self.tags)
+        client.update_run(self._parent, status="RUNNING")
+
+    def _tag_parent(self, tags: Mapping[str, str]) -> None:
+        for key, value in tags.items():
+            self._client.set_tag(self._parent, key, value)
+
+    def _all_runs(self, client: "MlflowClient") -> Iterator[Any]:
+        token = None
+        while True:
+            page = client.search_runs([self._experiment], max_results=1000, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _find_or_create(self, key: str, name: str, tags: Mapping[str, str]) -> tuple[str, set[str]]:
+        """Id and tags of the run with this key."""
+        if key not in self._known:
+            tags = {**tags, "run_key": key}
+            run = self._client.create_run(self._experiment, tags=tags, run_name=name)
+            self._known[key] = (run.info.run_id, set(tags))
+        return self._known[key]
+
+    def _log_run(self, run: TrackedRun) -> None:
+        tags = {**run.tags, PARENT_TAG: self._parent}
+        run_id, known_tags = self._find_or_create(run.key, run.name, tags)
+        done = f"logged.{run.part}"
+        if done in known_tags:
+            return
+        for batch in _batched(_points(run), METRICS_PER_BATCH):
+            self._client.log_batch(run_id, metrics=batch)
+        self._log_inputs(run_id, run)
+        self._client.set_tag(run_id, done, "true")
+        self._client.set_terminated(run_id, "FINISHED")
+        known_tags.add(done)
+
+    def _log_inputs(self, run_id: str, run: TrackedRun) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+        parameters = [Param(key, str(value)) for key, value in run.parameters.items()]
+        if not parameters:
+            return
+        self._client.log_batch(run_id, params=parameters)
+        inputs = [
+            DatasetInput(
+                Dataset(name=name, digest=uri.rsplit("/", 1)[-1], source_type="local", source=uri),
+                [InputTag("mlflow.data.context", role)],
+            )
+            for role, uri in run.datasets.items()
+            for name in [uri.split("/")[-2]]
+        ]
+        self._client.log_inputs(run_id, inputs)
+
+    def _log_study(self, values: dict[str, float], texts: dict[str, str | bytes]) -> None:
+        for key, value in values.items():
+            self._client.log_metric(self._parent, key, value)
+        with contextlib.ExitStack() as stack:
+            import tempfile
+
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            for name, content in texts.items():
+                data = content.encode() if isinstance(content, str) else content
+                (folder / name).write_bytes(data)
+                self._client.log_artifact(self._parent, str(folder / name))
+
+    def _end_parent(self, finished: bool) -> None:
+        self._client.set_terminated(self._parent, "FINISHED" if finished else "FAILED")
+
+
+def _points(run: TrackedRun) -> Iterator["Metric"]:
+    from mlflow.entities import Metric
+
+    last = time.time_ns() // 1_000_000
+    if run.metrics_file is not None:
+        for line in run.metrics_file.read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            last = entry["time_ms"]
+            for key, value in entry["values"].items():
+                yield Metric(key, value, last, entry["tokens"])
+    for key, value in run.values.items():
+        yield Metric(key, value, last, run.tokens)
+
+
+def _batched(points: Iterable["Metric"], size: int) -> Iterator[list["Metric"]]:
+    batch: list[Metric] = []
+    for point in points:
+        batch.append(point)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,135 @@
+"""The training step: one proxy or target, on one dataset, in one order, with one seed."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from curricle.core.jobs import TrainingSpec
+from curricle.core.plain import to_plain
+from curricle.core.store import Store
+from curricle.models.flops import training_flops_per_token
+from curricle.models.jobs import Job
+from curricle.tasks.dataset import DatasetStep
+from curricle.tasks.order import OrderStep
+from curricle.tasks.session import Session
+from curricle.tasks.step import Step
+from curricle.tasks.tracking import TrackedRun
+
+
+@dataclass(frozen=True)
+class TrainingStep(Step):
+    """A training run and its place in the study.
+
+    `stage`, `recipe` and `curriculum` describe it and are no part of its identity: a run that two
+    stages need is trained once.
+    """
+
+    kind: ClassVar[str] = "checkpoint"
+    verb: ClassVar[str] = "train"
+    stage: str
+    recipe: str
+    curriculum: str
+    training: TrainingSpec
+    order: OrderStep
+    validation: DatasetStep
+
+    @property
+    def learning_rate(self) -> float:
+        """Peak learning rate."""
+        return self.training.optimizer.learning_rate
+
+    @property
+    def name(self) -> str:
+        """Order (which names the recipe), size, rate and seed."""
+        size, seed = self.training.model.size, self.training.seed
+        return f"{self.order.name}-{size}-lr{self.learning_rate:g}-seed{seed}"
+
+    @property
+    def label(self) -> str:
+        """Stage, recipe or curriculum, rate and seed."""
+        what = self.curriculum if self.stage == "target" else self.recipe
+        return f"{self.stage} {what}, rate {self.learning_rate:g}, seed {self.training.seed}"
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """The job's spec."""
+        return dict(to_plain(self.training))
+
+    @property
+    def inputs(self) -> Mapping[str, Step]:
+        """What it reads, in which order, and what it is validated on."""
+        dataset = self.order.random.dataset
+        return {"dataset": dataset, "order": self.order, "validation": self.validation}
+
+    @property
+    def flops(self) -> int:
+        """Operations of training; validation comes on top."""
+        return self.training.tokens * training_flops_per_token(self.training.model)
+
+    def build(
+        self, session: Session, inputs: Mapping[str, Path], folder: Path
+    ) -> Mapping[str, Any]:
+        """Run the job in a worker."""
+        started = time.monotonic()
+        facts = session.pool.run(Job("train", self.training, inputs, folder))
+        return {**facts, "seconds": time.monotonic() - started}
+
+    def columns(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """The columns of the results table that describe this run."""
+        return {
+            "stage": self.stage,
+            "recipe": self.recipe,
+            "curriculum": self.curriculum,
+            "family": self.training.model.family,
+            "size": self.training.model.size,
+            "parameters": facts["parameters"],
+            "learning_rate": self.learning_rate,
+            "schedule": self.training.optimizer.schedule,
+            "seed": self.training.seed,
+            "tokens": self.training.tokens,
+            "flops": facts["training_flops"],
+        }
+
+    def rows(self, store: Store) -> list[dict[str, Any]]:
+        """Rows of the results table: loss per domain and on average, and of the first batch."""
+        facts = store.facts(self.artifact)
+        losses = {name: entry["loss"] for name, entry in facts["validation"].items()}
+        values = {"average": sum(losses.values()) / len(losses), **losses}
+        columns = self.columns(facts)
+        rows = [
+            {**columns, "metric": "validation/loss", "domain": name, "value": value}
+            for name, value in values.items()
+        ]
+        first = {"metric": "train/first_loss", "domain": "average", "value": facts["first_loss"]}
+        return [*rows, {**columns, **first}]
+
+    def tracked_run(self, session: Session) -> TrackedRun:
+        """The MLflow run: tags, settings, datasets, the metrics file and the final losses."""
+        store = session.store
+        columns = self.columns(store.facts(self.artifact))
+        shown = ("stage", "recipe", "curriculum", "family", "size", "learning_rate", "seed")
+        inputs = self.inputs
+        return TrackedRun(
+            key=self.artifact.fingerprint,
+            part="training",
+            name=self.label,
+            tags={
+                **{key: str(columns[key]) for key in shown},
+                "checkpoint": f"{store.root}/{self.artifact.key}",
+                **session.tracker.tags,
+            },
+            parameters={**columns, "batch_size": self.training.batch_size},
+            datasets={
+                "training": f"{store.root}/{inputs['dataset'].artifact.key}",
+                "validation": f"{store.root}/{inputs['validation'].artifact.key}",
+            },
+            values={
+                f"validation/loss/{row['domain']}": row["value"]
+                for row in self.rows(store)
+                if row["metric"] == "validation/loss"
+            },
+            tokens=self.training.tokens,
+            metrics_file=store.folder(self.artifact) / "metrics.jsonl",
+        )

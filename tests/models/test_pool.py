@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from curricle.core.errors import InputError, JobError
+from curricle.core.jobs import TrainingSpec
+from curricle.core.order_file import write_order
+from curricle.models.jobs import Job
+from curricle.models.pool import JobPool
+from curricle.models.training import train
+
+
+def test_a_pool_runs_jobs_like_this_process_and_survives_bad_ones(
+    training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    outputs = [tmp_path / name for name in ("here", "there", "killed", "bad", "unknown")]
+    for output in outputs:
+        output.mkdir()
+    here, there, killed, bad, unknown = outputs
+    expected = train(training_spec, inputs, here)
+    pool = JobPool(workers=1)
+    try:
+        worker = pool._idle.queue[0]._process
+        facts = pool.run(Job("train", training_spec, inputs, there))
+        assert facts == expected
+        assert (there / "model.safetensors").read_bytes() == (
+            here / "model.safetensors"
+        ).read_bytes()
+
+        worker.kill()
+        with pytest.raises(JobError, match="ended with status -9"):
+            pool.run(Job("train", training_spec, inputs, killed))
+
+        import numpy as np
+
+        write_order(inputs["order"], np.arange(3))
+        with pytest.raises(InputError, match="order of 3 samples"):
+            pool.run(Job("train", training_spec, inputs, bad))
+        with pytest.raises(InputError, match="job kind 'dance'"):
+            pool.run(Job("dance", training_spec, inputs, unknown))
+    finally:
+        pool.close()

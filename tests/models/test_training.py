@@ -1,0 +1,142 @@
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+from curricle.core.errors import InputError, JobError
+from curricle.core.jobs import OptimizerSpec, TrainingSpec
+from curricle.core.order_file import batch_at, read_order, write_order
+from curricle.core.token_dataset import TokenDataset
+from curricle.models.decoder import build_model
+from curricle.models.schedule import learning_rate_at
+from curricle.models.training import build_optimizer, train
+
+Variant = Callable[..., TrainingSpec]
+
+
+def run(spec: TrainingSpec, inputs: dict[str, Path], folder: Path) -> dict[str, torch.Tensor]:
+    folder.mkdir()
+    train(spec, inputs, folder)
+    return dict(load_file(folder / "model.safetensors"))
+
+
+def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_same_spec_is_bit_identical_and_seeds_differ(
+    training_spec: TrainingSpec, variant: Variant, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    first = run(training_spec, inputs, tmp_path / "first")
+    again = run(training_spec, inputs, tmp_path / "again")
+    other = run(variant(seed=1), inputs, tmp_path / "other")
+    assert equal(first, again)
+    assert not equal(first, other)
+
+
+def test_the_loop_equals_a_plain_one(
+    training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    trained = run(training_spec, inputs, tmp_path / "ours")
+    model = build_model(training_spec.model, training_spec.seed)
+    optimizer = build_optimizer(model, training_spec.optimizer)
+    dataset = TokenDataset(inputs["dataset"], training_spec.model.sequence_length)
+    order = read_order(inputs["order"], len(dataset))
+    for step in range(training_spec.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate_at(step, training_spec.steps, training_spec.optimizer)
+        windows = torch.from_numpy(dataset.read(batch_at(order, step, training_spec.batch_size)))
+        logits = model.logits(model.hidden(windows[:, :-1]))
+        F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten()).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), training_spec.optimizer.gradient_clip)
+        optimizer.step()
+        optimizer.zero_grad()
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(trained[name], tensor, atol=2e-5, rtol=1e-3)
+
+
+def test_what_is_learnt_is_measured_per_domain(
+    variant: Variant, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    spec = variant(steps=20)
+    facts = train(spec, inputs, tmp_path)
+    assert facts["first_loss"] == pytest.approx(math.log(97), abs=0.1)
+    assert set(facts["validation"]) == {"even", "odd"}
+    rows = pq.read_table(tmp_path / "validation.parquet").to_pandas()
+    for name, entry in facts["validation"].items():
+        mine = rows[rows["domain"] == name]
+        assert len(mine) == entry["samples"] == 48 // spec.model.sequence_length
+        assert entry["loss"] == pytest.approx(mine["loss"].mean())
+        assert entry["loss"] < facts["first_loss"] - 0.05
+
+
+def test_metrics_are_lines_with_tokens(
+    training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    train(training_spec, inputs, tmp_path)
+    entries = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    per_step = training_spec.batch_size * training_spec.model.sequence_length
+    assert [entry["tokens"] for entry in entries[:-1]] == [per_step * (i + 1) for i in range(20)]
+    assert "train/loss" in entries[0]["values"]
+    assert "validation/loss/even" in entries[-1]["values"]
+
+
+def test_checkpoints_are_kept_at_their_shares(
+    training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    full = run(training_spec, inputs, tmp_path / "full")
+    early = load_file(tmp_path / "full" / "model-at-0.2500.safetensors")
+    assert set(early) == set(full)
+    assert not equal(dict(early), full)
+
+
+def test_an_order_of_another_length_is_refused(
+    training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    write_order(inputs["order"], np.arange(5))
+    with pytest.raises(InputError, match=r"order of 5 samples, expected 80"):
+        train(training_spec, inputs, tmp_path)
+
+
+def test_a_diverging_run_stops_and_names_its_samples(
+    training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    optimizer = replace(training_spec.optimizer, learning_rate=1e30)
+    with pytest.raises(JobError, match=r"the loss is (nan|inf) at step .*samples \["):
+        train(replace(training_spec, optimizer=optimizer), inputs, tmp_path)
+
+
+def test_weight_decay_spares_norms_biases_and_embeddings(training_spec: TrainingSpec) -> None:
+    model = build_model(training_spec.model, 0)
+    decayed, spared = build_optimizer(model, training_spec.optimizer).param_groups
+    assert decayed["weight_decay"] == 0.1
+    assert spared["weight_decay"] == 0.0
+    assert len(decayed["params"]) == 2 * 4
+    assert len(decayed["params"]) + len(spared["params"]) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [("constant", [1, 1, 1]), ("linear", [1, 0.55, 0.19]), ("cosine", [1, 0.55, 0.1220])],
+)
+def test_schedules(training_spec: TrainingSpec, schedule: str, expected: list[float]) -> None:
+    spec: OptimizerSpec = replace(
+        training_spec.optimizer, learning_rate=1.0, warmup_fraction=0.0, schedule=schedule
+    )
+    rates = [learning_rate_at(step, 10, spec) for step in (0, 5, 9)]
+    np.testing.assert_allclose(rates, expected, atol=1e-4)
+
+
+def test_warm_up_is_linear(training_spec: TrainingSpec) -> None:
+    spec = replace(training_spec.optimizer, learning_rate=1.0, warmup_fraction=0.4)
+    rates = [learning_rate_at(step, 10, spec) for step in range(5)]
+    np.testing.assert_allclose(rates[:4], [0.25, 0.5, 0.75, 1.0])
+    assert rates[4] == 1.0

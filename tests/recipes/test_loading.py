@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import pytest
+
+from curricle.core.errors import InputError
+from curricle.recipes.loading import catalog_names, load_study
+
+QUICKSTART = Path(__file__).parents[2] / "recipes" / "catalog" / "quickstart.yaml"
+
+
+@pytest.mark.parametrize("name", catalog_names())
+def test_every_shipped_study_is_valid(name: str) -> None:
+    assert load_study(name).name == name
+
+
+def test_a_file_and_its_name_are_the_same_study() -> None:
+    assert load_study(str(QUICKSTART)) == load_study("quickstart")
+
+
+def test_the_quickstart_covers_three_dimensions_and_its_controls() -> None:
+    recipes = load_study("quickstart").recipes
+    dimensions = {recipe.dimension for recipe in recipes.values()}
+    assert {"deduplication", "filtering", "mixing", "ordering", "combination"} <= dimensions
+    assert {recipe.role for recipe in recipes.values()} == {
+        "candidate",
+        "bad-control",
+        "subtle-control",
+    }
+
+
+def test_overrides_are_yaml() -> None:
+    study = load_study("quickstart", ["proxy.learning_rates=[1e-5,1e-6]", "seed=3"])
+    assert study.proxy.learning_rates == (1e-5, 1e-6)
+    assert study.proxy.tiny_rate == 1e-6
+    assert study.seed == 3
+    assert load_study("quickstart", ["tracking.mlflow=http://127.0.0.1:5000"]).tracking.mlflow
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("proxy.tokns=3", r"--set proxy\.tokns: unknown key, .*did you mean tokens\?"),
+        ("proxy.learning_rates=[-1]", r"proxy\.learning_rates\.0: -1, expected greater than 0"),
+        ("proxy.seeds=2", r"proxy\.seeds: 2, expected greater than or equal to 3"),
+        ("target.width=130", r"target: width 130 with num_heads 4, expected a width that is a"),
+        ("target=3", r"target: 3, expected"),
+        ("seed=yes", r"seed: 'yes', expected"),
+        ("scoring.early=0.9", r"early 0\.9 with late .*expected an early checkpoint before"),
+        ("proxy.tokens=10", r"proxy\.tokens 10, expected at least one batch"),
+        ("recipes.x.steps=[{step: minhas}]", r"step is 'minhas', .*did you mean minhash-dedup"),
+        ("recipes.x.steps=[{step: minhash-dedup, treshold: 1}]", r"did you mean threshold\?"),
+        ("recipes.x.steps=[{}]", r"expected a key step, fix: add step:"),
+        ("recipes.x.order={by: unigram-entropy, direction: up}", r"'up', expected 'ascending'"),
+        (
+            "recipes.x={steps: [{step: exact-dedup}], mix: {a: 1}, order: {by: unigram-entropy}}",
+            r"recipe 'x' has an order and no twin without one",
+        ),
+        ("recipes.untouched.role=bad-control", r"first recipe 'untouched', expected a candidate"),
+        ("corpora.environment.source=hub", r"source is 'hub', expected one of"),
+        ("corpora.mine={source: files, path: x}", r"domain and domain_column both or neither"),
+        ("nonsense", r"--set nonsense, expected KEY\.PATH=VALUE"),
+        ("name.x=1", r"--set name\.x=1: name is 'quickstart', expected a key with keys below"),
+        ("seed=[", r"expected a YAML value after ="),
+    ],
+)
+def test_each_mistake_is_one_line_that_names_the_key(override: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        load_study("quickstart", [override])
+    assert "\n" not in str(caught.value)
+
+
+def test_the_line_of_a_mistake_in_the_file_is_named(tmp_path: Path) -> None:
+    text = QUICKSTART.read_text().replace("  num_layers: 2", "  num_layer: 2")
+    line = 1 + text.splitlines().index("  num_layer: 2")
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"mine\.yaml:{line}: proxy\.num_layer: unknown key"):
+        load_study(str(path))
+
+
+def test_a_name_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    text = QUICKSTART.read_text().replace("  text-heavy:", "  exact-dedup:")
+    line = 1 + [n for n, row in enumerate(text.splitlines()) if row == "  exact-dedup:"][1]
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"mine\.yaml:{line}: 'exact-dedup' is given twice"):
+        load_study(str(path))
+
+
+@pytest.mark.parametrize("content", ["", "- a\n- b\n", "name: [\n", "!!python/object:os.system x"])
+def test_what_is_no_study_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(content)
+    with pytest.raises(InputError):
+        load_study(str(path))
+
+
+def test_an_unknown_study_suggests_the_shipped_ones() -> None:
+    with pytest.raises(InputError, match="did you mean quickstart"):
+        load_study("quikstart")

@@ -1,0 +1,100 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from curricle.tasks.tracking import TrackedRun, Tracker
+
+
+@pytest.fixture
+def uri(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+def make_tracker(uri: str, tmp_path: Path) -> Tracker:
+    return Tracker(
+        uri=uri,
+        artifact_root=str(tmp_path / "artifacts"),
+        study="a-study",
+        study_key="study-key",
+        tags={"git_commit": "abc"},
+    )
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> TrackedRun:
+    metrics = tmp_path / "metrics.jsonl"
+    points = [
+        {"tokens": 100 * step, "time_ms": 1000 + step, "values": {"train/loss": 5.0 / step}}
+        for step in (1, 2, 3)
+    ]
+    metrics.write_text("".join(json.dumps(point) + "\n" for point in points))
+    return TrackedRun(
+        key="run-key",
+        part="training",
+        name="proxy untouched, seed 0",
+        tags={"recipe": "untouched", "seed": "0"},
+        parameters={"width": 64},
+        datasets={"training": "store/dataset/untouched/0123"},
+        values={"validation/loss/average": 2.5},
+        tokens=300,
+        metrics_file=metrics,
+    )
+
+
+def runs_of(uri: str) -> dict[str, Run]:
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name("a-study")
+    assert experiment is not None
+    return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+
+
+def test_runs_are_children_of_the_study_and_logged_once(
+    uri: str, run: TrackedRun, tmp_path: Path
+) -> None:
+    addition = run.addition("evaluation", {"sharpness/largest_eigenvalue": 7.0})
+    for _ in range(2):  # the second session finds everything and adds nothing
+        tracker = make_tracker(uri, tmp_path)
+        tracker.follow_flow("flow-1")
+        tracker.log_run(run)
+        tracker.log_run(addition)
+        tracker.log_study({"runs": 1.0}, {"report.html": "<p>hello</p>"})
+        tracker.close(finished=True)
+        assert tracker.failures == []
+    runs = runs_of(uri)
+    assert set(runs) == {"a-study", run.name}
+    parent, child = runs["a-study"], runs[run.name]
+    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert parent.data.tags["prefect_flow_run_id"] == "flow-1"
+    assert parent.info.status == child.info.status == "FINISHED"
+    assert child.data.params == {"width": "64"}
+    assert child.data.metrics == pytest.approx(
+        {"train/loss": 5 / 3, "validation/loss/average": 2.5, "sharpness/largest_eigenvalue": 7.0}
+    )
+    history = MlflowClient(tracking_uri=uri).get_metric_history(child.info.run_id, "train/loss")
+    assert [(point.step, point.timestamp) for point in history] == [(100, 1001), (200, 1002), (300, 1003)]
+    assert child.inputs.dataset_inputs[0].dataset.digest == "0123"
+
+
+def test_a_run_cut_short_is_completed(uri: str, run: TrackedRun, tmp_path: Path) -> None:
+    tracker = make_tracker(uri, tmp_path)
+    tracker.log_run(replace(run, datasets={"training": "not-a-uri"}))  # fails after the metrics
+    tracker.close(finished=False)
+    assert len(tracker.failures) == 1
+    tracker = make_tracker(uri, tmp_path)
+    tracker.log_run(run)
+    tracker.close(finished=True)
+    assert tracker.failures == []
+    child = runs_of(uri)[run.name]
+    history = MlflowClient(tracking_uri=uri).get_metric_history(child.info.run_id, "train/loss")
+    assert len(history) == 3
+
+
+def test_a_server_that_is_down_stops_nothing(run: TrackedRun, tmp_path: Path) -> None:
+    tracker = make_tracker("no-such-scheme://nowhere", tmp_path)
+    tracker.log_run(run)
+    tracker.close(finished=True)
+    assert tracker.failures
