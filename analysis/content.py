@@ -91,6 +91,11 @@ class ReportContent:
         ]
         return (*given, *found)
 
+    def arms(self) -> list[str]:
+        """Names of the arms: the control, the curricula in question, their controls."""
+        named = [name for item in self.averages()[:1] for name in (item.control, *self.curricula)]
+        return list(dict.fromkeys([*named, *(item.arm for item in self.averages())]))
+
     def averages(self) -> tuple[Comparison, ...]:
         """The comparisons on the mean over domains."""
         return tuple(item for item in self.comparisons if item.domain == "average")

@@ -119,7 +119,7 @@ def _standard_rate(content: ReportContent) -> Iterator[Finding]:
     agreement = _agreement(tiny, standard)
     name = f"the standard rate {rate(content.standard_rate)}".strip()
     if agreement:
-        text = f"At {name} {_agreed(agreement)}"
+        text = f"At {name}, {_agreed(agreement)}"
         if standard.best.recipe != tiny.best.recipe:
             text += f" Best there is {standard.best.recipe}."
         verdict: Verdict = "worse" if agreement.sure_flips else "cannot tell"

@@ -41,6 +41,11 @@ def interval(low: float | None, high: float | None, decimals: int) -> str:
     return f"{signed(low, decimals)} to {signed(high, decimals)}"
 
 
+def span(first: int, last: int, dash: str = "-") -> str:
+    """`2-5`, or `2` for a span of one."""
+    return str(first) if first == last else f"{first}{dash}{last}"
+
+
 def percent(share: float | None) -> str:
     """A share as a whole percentage; neither 0 nor 100 unless it is."""
     if share is None or math.isnan(share):

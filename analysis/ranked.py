@@ -16,14 +16,16 @@ BAD_CONTROL = "bad-control"
 class RankedRecipe:
     """One recipe's place. None stands where the table allows no statement.
 
-    `seed_values` are the runs' values in the order of `Ranking.seeds`; `mean` is adjusted for
-    missing seeds. `low` to `high` is the comparison interval, for plots: two recipes whose intervals don't
-    overlap differ. `difference` is mean - baseline's mean, with its simultaneous interval and
-    adjusted p-value. `best_rank` to `worst_rank` is the rank set: 1 + the number of recipes surely
-    better, to n - the number surely worse. `probability_best` is the chance of having the lowest
-    true mean of all candidates (flat prior). `seeds_to_settle` is the smallest number of seeds per
-    recipe at which a difference as large as this one would be significant, None for more than
-    `pairwise.SEED_CAP`.
+    - `seed_values`: the runs' values in the order of `Ranking.seeds`; `mean`: adjusted for missing
+      seeds.
+    - `low` to `high`: the comparison interval, for plots: recipes whose intervals don't overlap
+      differ.
+    - `difference`: mean - baseline's mean, with its simultaneous interval and adjusted p-value.
+    - `best_rank` to `worst_rank`: the rank set, from 1 + the number of recipes surely better to
+      n - the number surely worse.
+    - `probability_best`: chance of having the lowest true mean of all candidates (flat prior).
+    - `seeds_to_settle`: for an open verdict, the smallest number of seeds per recipe at which a
+      difference as large as this one would be significant; None for more than `SEED_CAP`.
     """
 
     recipe: str

@@ -40,7 +40,7 @@ def stage(name: str, after: Sequence[StageFlow] = ()) -> Callable[[StageBody], S
                 return session.results[name]
 
         run.__doc__ = body.__doc__
-        runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=THREADS)
+        runner: Any = ThreadPoolTaskRunner(max_workers=THREADS)
         return flow(
             name=name,
             flow_run_name=f"{name} {{study}}",

@@ -16,11 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from curricle.core.questions import Question, read_questions
 from tokenizers import Tokenizer
 
 from curricle.core.errors import InputError
 from curricle.core.jobs import MultipleChoiceSpec
+from curricle.core.questions import Question, read_questions
 from curricle.models.checkpoint import load_model
 from curricle.models.decoder import Decoder
 from curricle.models.flops import forward_flops_per_token

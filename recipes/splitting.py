@@ -26,8 +26,8 @@ def split(
 
     Groups whose place is below the fraction are held out. In a domain where these hold too few
     bytes (few, long files), groups follow in the order of their places until `validation_fraction`
-    of the bytes is reached; the last group always trains. Raises InputError if a domain can't have
-    both splits.
+    of the bytes is reached, except those that would leave less than half of the bytes to train.
+    Raises InputError if a domain can't have both splits.
     """
     by_domain: dict[str, list[Document]] = {}
     for document in documents:
@@ -51,14 +51,13 @@ def _held_out_groups(
     sizes: dict[str, int] = {}
     for document in members:
         sizes[document.group] = sizes.get(document.group, 0) + len(document.text.encode())
-    wanted = validation_fraction * sum(sizes.values())
-    held_out: set[str] = set()
-    taken = 0
-    for group in sorted(sizes, key=lambda group: (place(group), group))[:-1]:
-        if taken >= wanted and place(group) >= validation_fraction:
-            break
-        held_out.add(group)
-        taken += sizes[group]
+    total = sum(sizes.values())
+    held_out = {group for group in sizes if place(group) < validation_fraction}
+    taken = sum(sizes[group] for group in held_out)
+    for group in sorted(set(sizes) - held_out, key=lambda group: (place(group), group)):
+        if taken < validation_fraction * total and 2 * (taken + sizes[group]) <= total:
+            held_out.add(group)
+            taken += sizes[group]
     return held_out
 
 

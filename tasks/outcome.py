@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from curricle.analysis.report import render_report
-
 from curricle.analysis.summary import render_summary
 from curricle.core.store import Store
 from curricle.tasks.plan import StudyPlan

@@ -57,7 +57,8 @@ def render_overview(study: Study, stages: Sequence[StageOverview]) -> str:
     """The overview as a table for the terminal."""
     lines = [
         f"study {study.name}, store {study.store}",
-        f"{'stage':<10}{'steps':>7}{'done':>7}{'runs':>6}{'tokens':>14}{'FLOPs':>11}{'minutes to go':>15}",
+        f"{'stage':<10}{'steps':>7}{'done':>7}{'runs':>6}{'tokens':>14}{'FLOPs':>11}"
+        f"{'minutes to go':>15}",
     ]
     lines += [_line(item) for item in stages]
     total = StageOverview(

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from curricle.analysis.report import render_report
 from ruamel.yaml import YAML
 
 from curricle.analysis.cautions import Caution
@@ -21,6 +20,7 @@ from curricle.analysis.costs import costs_of, scoring_charge
 from curricle.analysis.multiple_choice import LetterReport, letter_report
 from curricle.analysis.plots import ranking_png
 from curricle.analysis.ranking import rank_domains
+from curricle.analysis.report import render_report
 from curricle.analysis.results import arms_table, ranking_table, write_results
 from curricle.analysis.summary import render_summary
 from curricle.core import provenance
@@ -105,7 +105,7 @@ def gather(plan: StudyPlan, store: Store) -> ReportContent:
     results = collect_results(plan, store)
     rankings = _rankings(plan, store, results)
     targets = results[results["stage"] == "target"]
-    labels = [name for name in plan.study.curricula]
+    labels = list(plan.study.curricula)
     decision = plan.decide(store)
     done = all(
         store.exists(step.artifact) for steps in plan.layout(store).values() for step in steps
@@ -181,7 +181,7 @@ def _letters(plan: StudyPlan, store: Store, recipe: str) -> tuple[LetterReport, 
 
 
 def _scores(plan: StudyPlan, store: Store, recipe: str) -> dict[str, Any]:
-    """The first seed's learnability: its distribution, agreement between seeds, both ends' texts."""
+    """The first seed's learnability: distribution, agreement between seeds, texts at both ends."""
     steps = [step for step in plan.scores(recipe).values() if store.exists(step.artifact)]
     if not plan.study.curricula or not steps:
         return {}

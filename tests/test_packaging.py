@@ -1,4 +1,4 @@
-"""A wheel built from the sdist holds the whole product and works where nothing else is installed."""
+"""A wheel built from the sdist holds the whole product and works without the checkout."""
 
 import subprocess
 import sys
@@ -14,7 +14,12 @@ ROOT = Path(__file__).parents[1]
 
 def run(*command: str | Path, cwd: Path) -> str:
     result = subprocess.run(
-        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=900
+        [str(part) for part in command],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout

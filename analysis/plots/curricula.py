@@ -12,7 +12,6 @@ from curricle.analysis import formatting
 from curricle.analysis.comparison import Comparison
 from curricle.analysis.plots import style
 from curricle.analysis.plots.cells import Cell, cells_figure
-from curricle.analysis.results import AVERAGE
 
 _ROW = 30.0
 _DASHES = ("-", "--", ":", "-.")
@@ -21,7 +20,7 @@ _DASHES = ("-", "--", ":", "-.")
 def arms_figure(comparisons: Sequence[Comparison]) -> Figure:
     """Differences with their simultaneous intervals; a tick per seed below, paired by seed."""
     labels = [f"{item.arm}  vs  {item.control}" for item in comparisons]
-    left, width, height = style.label_width(labels), 860.0, _ROW * len(labels)
+    left, width, height = style.label_width(labels), style.WIDTH, _ROW * len(labels)
     figure = style.new_figure(width, height + 64)
     axes = style.panel(figure, left, 26, width - left - 30, height)
     style.rows(axes, [style.plain(label) for label in labels])
@@ -57,10 +56,10 @@ def curves_figure(curves: pd.DataFrame, control: str, curricula: Sequence[str]) 
     arms = [str(arm) for arm in means.columns]
     marks = _line_styles(arms, control, curricula)
     label_width = style.label_width(arms)
-    figure = style.new_figure(860, 270)
+    figure = style.new_figure(style.WIDTH, 290)
     tokens = means.index.to_numpy(dtype=float)
-    loss = style.panel(figure, 46, 30, 300, 196)
-    change = style.panel(figure, 412, 30, 860 - 412 - label_width, 196)
+    loss = style.panel(figure, 46, 30, 340, 214)
+    change = style.panel(figure, 462, 30, style.WIDTH - 462 - label_width, 214)
     for arm in arms:
         colour, dashes = marks[arm]
         loss.plot(tokens, means[arm], color=colour, linestyle=dashes, linewidth=1.6)
@@ -81,7 +80,7 @@ def learnability_figure(scores: pd.DataFrame) -> Figure:
     """Distribution of a score per domain (columns domain, score), on one scale; median marked."""
     groups = {str(name): rows["score"].to_numpy() for name, rows in scores.groupby("domain")}
     domains = sorted(groups, key=lambda name: -float(np.median(groups[name])))
-    left, width, height = style.label_width(domains), 860.0, 44.0 * len(domains)
+    left, width, height = style.label_width(domains), style.WIDTH, 44.0 * len(domains)
     figure = style.new_figure(width, height + 60)
     axes = style.panel(figure, left, 30, width - left - 30, height)
     style.rows(axes, [style.plain(name) for name in domains])
@@ -141,10 +140,6 @@ def _end_labels(
     gap, floor = (high - low) / 13, low
     for arm, end in ends.items():
         place = max(float(end), floor)
-        style.write(axes, at, place, f"  {arm}", colour=marks[str(arm)][0], align="left")
+        colour = marks[str(arm)][0]
+        style.write(axes, at, place, str(arm), colour=colour, align="left", offset=6)
         floor = place + gap
-
-
-def averages_first(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The comparisons with the mean over domains in front."""
-    return sorted(comparisons, key=lambda item: item.domain != AVERAGE)

@@ -22,18 +22,18 @@ def letters_figure(reports: Sequence[LetterReport]) -> Figure:
     """
     arms = list(dict.fromkeys(report.arm for report in reports))
     lines = -(-len(arms) // _PER_ROW)
-    figure = style.new_figure(860, 190 * lines)
+    figure = style.new_figure(style.WIDTH, 190 * lines)
     for index, arm in enumerate(arms):
-        left, top = 12 + 212 * (index % _PER_ROW), 30 + 190 * (index // _PER_ROW)
-        axes = style.panel(figure, left, top, 184, 118)
+        left, top = 8 + 250 * (index % _PER_ROW), 30 + 190 * (index // _PER_ROW)
+        axes = style.panel(figure, left, top, 214, 118)
         _letters(axes, [report for report in reports if report.arm == arm])
     return figure
 
 
 def costs_figure(costs: Costs) -> Figure:
     """Training FLOPs as one bar, divided by stage; the target's share is blue."""
-    figure = style.new_figure(860, 74)
-    axes = style.panel(figure, 2, 26, 856, 26)
+    figure = style.new_figure(style.WIDTH, 74)
+    axes = style.panel(figure, 2, 26, style.WIDTH - 4, 26)
     axes.set_axis_off()
     axes.set_xlim(0, 1)
     start = 0.0

@@ -1,6 +1,7 @@
 """Figures about recipes: a ranking with intervals, rankings side by side, domains, seeds."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ def ranking_figure(ranking: Ranking) -> Figure:
     """
     items = ranking.recipes
     names = [_name(item) for item in items]
-    left, width = style.label_width(names), 860.0
+    left, width = style.label_width(names), style.WIDTH
     height = _ROW * len(items)
     figure = style.new_figure(width, height + 64)
     axes = style.panel(figure, left, 26, width - left - 70, height)
@@ -62,7 +63,7 @@ def rank_flow_figure(rankings: Mapping[str, Ranking]) -> Figure:
     rows = max(max(column.values()) for column in columns) + 1
     names = [name for column in columns for name in column]
     left = style.label_width(names) + 24
-    width = 2 * left + 230 * (len(columns) - 1)
+    width = 2 * left + 280 * (len(columns) - 1)
     figure = style.new_figure(width, _ROW * rows + 40)
     axes = style.panel(figure, left, 30, width - 2 * left, _ROW * rows)
     axes.set_axis_off()
@@ -140,15 +141,15 @@ def _mark(axes: Axes, row: int, item: RankedRecipe, base: RankedRecipe, edge: fl
     if at > edge:
         axes.plot([edge], [row], marker=">", color=colour, markersize=5, clip_on=False)
         digits = formatting.decimals_for((high - low) / 2)
-        text = f"  {formatting.signed(at, digits)}"
-        style.write(axes, edge, row, text, colour=colour, align="left")
+        text = formatting.signed(at, digits)
+        style.write(axes, edge, row, text, colour=colour, align="left", offset=6)
         return
     axes.plot([low, high], [row, row], color=colour, linewidth=2.2, solid_capstyle="butt")
     paired = zip(item.seed_values, base.seed_values, strict=True)
     dots = [one - other for one, other in paired if one is not None and other is not None]
     if item.verdict != "baseline":
         axes.plot(dots, [row + 0.27] * len(dots), "|", color=colour, markersize=4, alpha=0.8)
-    face = colour if item.is_candidate else "white"
+    face = colour if item.is_candidate else style.PAPER
     axes.plot([at], [row], marker="o", color=colour, markerfacecolor=face, markersize=6)
 
 
@@ -200,10 +201,16 @@ def _column(
         axes.plot([index], [row], "o", color=colour, markersize=4, clip_on=False)
         if index == 0:
             text = f"{name}  {item.rank}"
-            style.write(axes, -0.04, row, text, colour=colour, size=style.FONT, align="right")
+            _name_at(axes, index, row, text, colour, "right")
         if name not in after:
-            at, text = index + 0.04, f"{item.rank}  {name}"
-            style.write(axes, at, row, text, colour=colour, size=style.FONT, align="left")
+            _name_at(axes, index, row, f"{item.rank}  {name}", colour, "left")
+
+
+def _name_at(
+    axes: Axes, x: float, row: int, text: str, colour: str, align: Literal["left", "right"]
+) -> None:
+    offset = 7 if align == "left" else -7
+    style.write(axes, x, row, text, colour=colour, size=style.FONT, align=align, offset=offset)
 
 
 def _cell(ranking: Ranking, name: str) -> Cell:

@@ -19,7 +19,10 @@ MUTED = "#6b7681"
 FAINT = "#c3cbd2"
 ACCENT = "#0b6aa3"
 BAD = "#c8452e"
+PAPER = "#ffffff"
 
+WIDTH = 1000.0
+"""Width of a figure that fills the page's column, in pixels."""
 FONT = 9.0
 SMALL = 8.0
 CHARACTER = 6.6
@@ -32,7 +35,14 @@ VERDICT_COLOURS: Mapping[str, str] = {
     "baseline": INK,
 }
 
-_VARIABLES = {INK: "--ink", MUTED: "--muted", FAINT: "--faint", ACCENT: "--accent", BAD: "--bad"}
+_VARIABLES = {
+    INK: "--ink",
+    MUTED: "--muted",
+    FAINT: "--faint",
+    ACCENT: "--accent",
+    BAD: "--bad",
+    PAPER: "--paper",
+}
 _PIXELS_PER_INCH = 96
 _RENDER_LOCK = threading.Lock()
 
@@ -86,12 +96,15 @@ def write(
     size: float = SMALL,
     align: Literal["left", "center", "right"] = "center",
     bold: bool = False,
+    offset: float = 0.0,
 ) -> None:
-    """Text at data coordinates, vertically centred."""
-    axes.text(
-        x,
-        y,
+    """Text at data coordinates, moved `offset` points to the right, vertically centred."""
+    axes.annotate(
         plain(text),
+        (x, y),
+        xytext=(offset, 0),
+        textcoords="offset points",
+        annotation_clip=False,
         color=colour,
         fontsize=size,
         ha=align,

@@ -10,7 +10,7 @@ DOMAINS = (PYTHON, DOCSTRINGS, HEADERS, PROSE, JAVASCRIPT, LICENCES)
 
 MINIMUM_CHARACTERS, MAXIMUM_CHARACTERS = 200, 20_000
 # Generated files of megabytes would otherwise fill a domain's cap alone.
-MAXIMUM_PARTS = 3
+MAXIMUM_SHARE_OF_CAP = 0.1
 
 # Readable JavaScript in installed packages has 25 to 40 characters a line, bundles hundreds; a
 # single data URL in a readable file may be long.

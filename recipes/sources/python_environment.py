@@ -7,7 +7,7 @@ cap, and nothing more is read for it.
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from curricle.recipes.documents import Document, Drops, unusable_reason
 from curricle.recipes.sources.docstrings import docstrings_of
@@ -19,7 +19,8 @@ from curricle.recipes.sources.installed import (
 from curricle.recipes.sources.package_files import (
     DOCSTRINGS,
     DOMAINS,
-    MAXIMUM_PARTS,
+    MAXIMUM_CHARACTERS,
+    MAXIMUM_SHARE_OF_CAP,
     MINIMUM_CHARACTERS,
     PYTHON,
     description_of,
@@ -46,8 +47,9 @@ def identity(source: PythonEnvironmentSource) -> dict[str, Any]:
 def read(source: PythonEnvironmentSource, seed: int, drops: Drops) -> Iterator[Document]:
     """Documents of 200 to 20,000 characters, until each domain holds its cap of UTF-8 bytes.
 
-    Files above that length are cut at line ends into up to three documents. A document's group is
-    its file, so that docstrings stay with the code around them.
+    Files above that length are cut at line ends into parts, of which as many are read as fit into
+    a tenth of the cap, at least one. A document's group is its file, so that docstrings stay with
+    the code around them.
     """
     quota = _Quota(source.megabytes_per_domain)
     by_kind: dict[str, list[InstalledFile]] = {domain: [] for domain in DOMAINS}
@@ -71,10 +73,11 @@ def decode(content: bytes) -> str:
 
 
 class _Quota:
-    """How many bytes each domain still takes."""
+    """How many bytes each domain still takes, and how many parts of one file."""
 
     def __init__(self, megabytes: float) -> None:
         self._left = dict.fromkeys(DOMAINS, megabytes * 1e6)
+        self.parts = max(1, int(MAXIMUM_SHARE_OF_CAP * megabytes * 1e6 / MAXIMUM_CHARACTERS))
 
     def is_open(self, domain: str) -> bool:
         return self._left[domain] > 0
@@ -102,24 +105,33 @@ def _read_kind(
         still_open = [domain for domain in domains if quota.is_open(domain)]
         if not still_open:
             return
-        for document in _documents_of(kind, file, still_open, drops):
-            if quota.is_open(document.domain):
-                quota.take(document)
-                yield document
+        for piece in _pieces_of(kind, file, still_open, drops):
+            for document in _cut(piece, file.key, quota.parts, drops):
+                if quota.is_open(document.domain):
+                    quota.take(document)
+                    yield document
 
 
-def _documents_of(
+class _Piece(NamedTuple):
+    """Text that may have to be cut, and what its documents are called."""
+
+    domain: str
+    source: str
+    text: str
+
+
+def _pieces_of(
     kind: str, file: InstalledFile, domains: Iterable[str], drops: Drops
-) -> Iterator[Document]:
-    """All documents of one file for `domains`; what can't be one is counted in `drops`."""
+) -> Iterator[_Piece]:
+    """What one file holds for `domains`; what can't be a document is counted in `drops`."""
     text, reason = _text_of(kind, file)
     if reason:
         drops.add(reason, kind)
         return
     if kind in domains:
-        yield from _cut(file.key, file.key, text, kind, drops)
+        yield _Piece(kind, file.key, text)
     if DOCSTRINGS in domains:
-        yield from _docstring_documents(file, text, drops)
+        yield from _docstring_pieces(file, text, drops)
 
 
 def _text_of(kind: str, file: InstalledFile) -> tuple[str, str | None]:
@@ -137,27 +149,26 @@ def _text_of(kind: str, file: InstalledFile) -> tuple[str, str | None]:
     return text, unusable_reason(text) or unwanted_reason(kind, file.path, text)
 
 
-def _docstring_documents(file: InstalledFile, code: str, drops: Drops) -> Iterator[Document]:
+def _docstring_pieces(file: InstalledFile, code: str, drops: Drops) -> Iterator[_Piece]:
     try:
         docstrings = docstrings_of(code, MINIMUM_CHARACTERS)
     except (SyntaxError, ValueError, RecursionError):
         drops.add("unparsable-python", DOCSTRINGS)
         return
     for docstring in docstrings:
-        source = f"{file.key}::{docstring.qualified_name}"
         if reason := unusable_reason(docstring.text):
             drops.add(reason, DOCSTRINGS)
         else:
-            yield from _cut(source, file.key, docstring.text, DOCSTRINGS, drops)
+            yield _Piece(DOCSTRINGS, f"{file.key}::{docstring.qualified_name}", docstring.text)
 
 
-def _cut(source: str, group: str, text: str, domain: str, drops: Drops) -> Iterator[Document]:
-    parts = list(parts_of(text))
+def _cut(piece: _Piece, group: str, maximum_parts: int, drops: Drops) -> Iterator[Document]:
+    parts = list(parts_of(piece.text))
     for number, part in enumerate(parts, start=1):
-        if number > MAXIMUM_PARTS:
-            drops.add("part-beyond-limit", domain)
+        if number > maximum_parts:
+            drops.add("part-beyond-limit", piece.domain)
         elif len(part.strip()) < MINIMUM_CHARACTERS:
-            drops.add("too-short", domain)
+            drops.add("too-short", piece.domain)
         else:
-            identifier = source if len(parts) == 1 else f"{source}#part={number}"
-            yield Document(identifier, part, domain, source, group)
+            identifier = piece.source if len(parts) == 1 else f"{piece.source}#part={number}"
+            yield Document(identifier, part, piece.domain, piece.source, group)

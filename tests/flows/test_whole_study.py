@@ -14,8 +14,6 @@ from pathlib import Path
 
 import pytest
 
-
-
 PROGRAM = Path(sys.executable).parent / "curricle"
 Curricle = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -139,14 +137,21 @@ def rewritten(study: Path, folder: Path) -> Path:
 
 
 def check_results(rows: list[dict[str, str]]) -> None:
-    runs = {(row["stage"], row["recipe"], row["curriculum"], row["learning_rate"], row["seed"]) for row in rows}
+    runs = {
+        (row["stage"], row["recipe"], row["curriculum"], row["learning_rate"], row["seed"])
+        for row in rows
+    }
     stages = [run[0] for run in runs]
     assert stages.count("proxy") == 4 * 2 * 3
     assert stages.count("confirm") == 2 * 3
     assert stages.count("scoring") == 3
     assert stages.count("target") == 4 * 3
     metrics = {row["metric"] for row in rows if row["stage"] == "target"}
-    assert {"validation/loss", "multiple_choice/accuracy", "sharpness/largest_eigenvalue"} <= metrics
+    assert {
+        "validation/loss",
+        "multiple_choice/accuracy",
+        "sharpness/largest_eigenvalue",
+    } <= metrics
     losses = [
         float(row["value"])
         for row in rows

@@ -93,7 +93,7 @@ def test_gradients_equal_hugging_faces(model: Decoder, windows: torch.Tensor) ->
     F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten()).backward()
     model(windows).backward()
     embedding = twin.transformer.wte.weight.grad
-    expand = twin.transformer.h[1].mlp.c_fc.weight.grad
+    expand = twin.get_parameter("transformer.h.1.mlp.c_fc.weight").grad
     block = model.blocks[1]
     assert isinstance(embedding, torch.Tensor)
     assert isinstance(expand, torch.Tensor)

@@ -27,8 +27,8 @@ def make_questions(subject: str, dev: int, test: int) -> list[Question]:
             subject=subject,
             split=split,
             index=index,
-            question=f"What is {index} plus one in {split}?",
-            choices=tuple(str(index + 1 + (offset - index) % 4) for offset in range(4)),
+            question=f"What is {index % 4} plus one in {split}?",
+            choices=("1", "2", "3", "4"),
             answer=LETTERS[index % 4],
         )
         for split, count in (("dev", dev), ("test", test))
@@ -47,7 +47,9 @@ def tokenizer() -> Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(["What is Answer: A\n\n Answer: B plus one in test?"] * 5, trainer)
+    tokenizer.train_from_iterator(
+        ["What is Answer: A\n\n Answer: B plus one in test?"] * 5, trainer
+    )
     return tokenizer
 
 
@@ -96,13 +98,17 @@ def test_log_likelihoods_equal_a_direct_computation() -> None:
 
 
 def test_scores_by_hand() -> None:
-    likelihood = np.log(np.array([[0.4, 0.3, 0.2, 0.1], [0.4, 0.5, 0.05, 0.05], [0.7, 0.1, 0.1, 0.1]]))
+    likelihood = np.log(
+        np.array([[0.4, 0.3, 0.2, 0.1], [0.4, 0.5, 0.05, 0.05], [0.7, 0.1, 0.1, 0.1]])
+    )
     result = summarise(likelihood, ["A", "B", "C"], np.array([True, False, False]))
     assert result["correct"] == 2
     assert result["accuracy"] == pytest.approx(2 / 3)
     assert result["correct_probability"] == pytest.approx((0.4 + 0.5 + 0.1) / 3)
     assert result["predicted_letters"] == {"A": 2, "B": 1, "C": 0, "D": 0}
-    assert result["constant_accuracy"] == pytest.approx({"A": 1 / 3, "B": 1 / 3, "C": 1 / 3, "D": 0})
+    assert result["constant_accuracy"] == pytest.approx(
+        {"A": 1 / 3, "B": 1 / 3, "C": 1 / 3, "D": 0}
+    )
     assert result["truncated"] == 1
 
 

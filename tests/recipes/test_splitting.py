@@ -47,6 +47,16 @@ def test_every_domain_holds_out_its_fraction_of_bytes_even_of_few_files(seed: in
     assert train
 
 
+@given(st.lists(st.integers(1, 1000), min_size=2, max_size=6), st.integers(0, 20))
+def test_the_larger_half_trains_unless_chance_held_it_out(sizes: list[int], seed: int) -> None:
+    groups = [("few", f"f{number}", size) for number, size in enumerate(sizes)]
+    if any(is_held_out(group, 0.1, seed) for _, group, _ in groups):
+        return
+    train, validation = split(_documents(groups), 0.1, seed)
+    assert validation
+    assert sum(len(one.text) for one in train) * 2 >= sum(sizes)
+
+
 def test_seeds_split_differently() -> None:
     documents = _documents(_many("a", 100))
     held_out = [frozenset(one.group for one in split(documents, 0.1, seed)[1]) for seed in (0, 1)]

@@ -75,7 +75,12 @@ def test_runs_are_children_of_the_study_and_logged_once(
         {"train/loss": 5 / 3, "validation/loss/average": 2.5, "sharpness/largest_eigenvalue": 7.0}
     )
     history = MlflowClient(tracking_uri=uri).get_metric_history(child.info.run_id, "train/loss")
-    assert [(point.step, point.timestamp) for point in history] == [(100, 1001), (200, 1002), (300, 1003)]
+    assert [(point.step, point.timestamp) for point in history] == [
+        (100, 1001),
+        (200, 1002),
+        (300, 1003),
+    ]
+    assert child.inputs is not None
     assert child.inputs.dataset_inputs[0].dataset.digest == "0123"
 
 

@@ -1,0 +1,103 @@
+"""The report: one HTML file with everything in it, to be opened from disk without a network."""
+
+import functools
+from collections.abc import Iterator
+from importlib.resources import files
+
+from curricle.analysis.content import ReportContent, ScoredText
+from curricle.analysis.findings import findings_of
+from curricle.analysis.report import markup
+from curricle.analysis.report.background import (
+    corpus_section,
+    cost_section,
+    method_section,
+    provenance_section,
+)
+from curricle.analysis.report.curricula import curricula_section, learnability_section
+from curricle.analysis.report.evaluation import evaluation_section
+from curricle.analysis.report.markup import Markup
+from curricle.analysis.report.recipes import (
+    confirmation_section,
+    ranking_section,
+    rates_section,
+)
+
+__all__ = ["ReportContent", "ScoredText", "render_report"]
+
+
+def render_report(content: ReportContent) -> str:
+    """The whole page; the same content gives the same bytes.
+
+    Sections without data are left out, so a study can be reported on while it runs. Names, texts
+    and YAML are escaped.
+    """
+    sections = {
+        "Recipes": ranking_section(content),
+        "Rates": rates_section(content),
+        "Confirmation": confirmation_section(content),
+        "Curricula": curricula_section(content),
+        "Evaluation": evaluation_section(content),
+        "Learnability": learnability_section(content),
+        "Cost": cost_section(content),
+        "Corpus": corpus_section(content),
+        "Method": method_section(),
+        "Provenance": provenance_section(content),
+    }
+    shown = {name: section for name, section in sections.items() if section}
+    body = markup.tag(
+        "body",
+        _header(content),
+        _navigation(list(shown)),
+        markup.tag("main", _headline(content), _cautions(content), *shown.values()),
+        markup.tag("script", Markup(_resource("page.js"))),
+    )
+    return f"<!doctype html>\n{markup.tag('html', _head(content), body, lang='en')}\n"
+
+
+def _head(content: ReportContent) -> Markup:
+    return markup.tag(
+        "head",
+        markup.tag("meta", charset="utf-8"),
+        markup.tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        markup.tag("title", f"{content.study} – Curricle"),
+        markup.tag("style", Markup(_resource("page.css"))),
+    )
+
+
+def _header(content: ReportContent) -> Markup:
+    facts = " · ".join(fact for fact in (content.status, content.created) if fact)
+    return markup.tag("header", markup.tag("h1", content.study), markup.paragraph(facts))
+
+
+def _navigation(names: list[str]) -> Markup:
+    return markup.tag("nav", *(markup.tag("a", name, href=f"#{name.lower()}") for name in names))
+
+
+def _headline(content: ReportContent) -> Markup:
+    findings = findings_of(content)
+    items: list[Markup] = []
+    for item in findings.items:
+        mark = item.verdict.replace(" ", "-") if item.verdict else None
+        items += [
+            markup.tag("dt", item.topic),
+            markup.tag("dd", markup.prose(item.text), class_=mark),
+        ]
+    return markup.tag(
+        "div", markup.paragraph(findings.headline), markup.tag("dl", *items), class_="headline"
+    )
+
+
+def _cautions(content: ReportContent) -> Markup | None:
+    items = list(_caution_items(content))
+    return markup.tag("ul", *items, class_="cautions") if items else None
+
+
+def _caution_items(content: ReportContent) -> Iterator[Markup]:
+    for place, caution in content.all_cautions():
+        where = markup.tag("small", f" ({place})") if place else None
+        yield markup.tag("li", caution.text, where)
+
+
+@functools.cache
+def _resource(name: str) -> str:
+    return (files("curricle.analysis.report") / name).read_text(encoding="utf-8")

@@ -1,0 +1,126 @@
+"""The report's sections about curricula and the learnability score they are made from."""
+
+from collections.abc import Iterator
+
+from curricle.analysis import formatting, plots
+from curricle.analysis.comparison import Comparison
+from curricle.analysis.content import ReportContent
+from curricle.analysis.report import markup
+from curricle.analysis.report.markup import Column, Markup, Part, Value
+
+_MOST_TEXT = 400
+
+
+def curricula_section(content: ReportContent) -> Markup | None:
+    """Arms against their controls: intervals, domains, curves, charge for the scores."""
+    averages = content.averages()
+    if not averages:
+        return None
+    level = formatting.level(averages[0].confidence)
+    parts: list[Part] = [
+        markup.paragraph(
+            "Every arm reads the same number of tokens under the same schedule; only the order of "
+            "the samples differs. Differences are paired by seed.",
+            class_="lead",
+        ),
+        markup.figure(
+            plots.to_svg(plots.arms_figure(averages), "arms"),
+            f"Mean loss over domains, {level} intervals that hold jointly; ticks are single seeds.",
+        ),
+        markup.table(_columns(level), _rows(averages)),
+    ]
+    if len({item.domain for item in content.comparisons}) > 1:
+        parts.append(
+            markup.figure(
+                plots.to_svg(plots.arm_domains_figure(content.comparisons), "arm-domains"),
+                f"Per domain; what is bold holds jointly over all domains and arms at {level}.",
+            )
+        )
+    parts += [_curves(content), *_charges(content)]
+    return markup.section("curricula", "Curricula", *parts)
+
+
+def learnability_section(content: ReportContent) -> Markup | None:
+    """The score's distribution, what is known about it, and samples to look at."""
+    if content.scores is None or not len(content.scores):
+        return None
+    facts = (
+        item
+        for label, fact in content.score_facts.items()
+        for item in (markup.tag("dt", label), markup.tag("dd", fact))
+    )
+    columns = [Column("Domain", numeric=False), Column("Score"), Column("Sample", numeric=False)]
+    examples: Part = None
+    if content.examples:
+        examples = markup.table(columns, list(_examples(content)))
+    return markup.section(
+        "learnability",
+        "Learnability",
+        markup.tag("dl", *facts),
+        markup.figure(
+            plots.to_svg(plots.learnability_figure(content.scores), "learnability"),
+            "Samples are ranked within their domain, so that domains keep their shares.",
+        ),
+        examples,
+    )
+
+
+def _columns(level: str) -> list[Column]:
+    return [
+        Column("Curriculum", numeric=False),
+        Column("against", numeric=False),
+        Column("Loss"),
+        Column("Difference", hint="nats; negative is better"),
+        Column(f"{level} interval", hint="simultaneous over all comparisons"),
+        Column("p", hint="adjusted for all comparisons"),
+        Column("By seed", hint="differences of single seeds"),
+        Column("Verdict", numeric=False, hint="with the seeds that would settle it"),
+    ]
+
+
+def _rows(comparisons: tuple[Comparison, ...]) -> Iterator[list[Part | Value]]:
+    digits = formatting.common_decimals(
+        [item.low for item in comparisons], [item.high for item in comparisons]
+    )
+    for item in comparisons:
+        seeds = (formatting.signed(value, digits) or "?" for value in item.seed_differences)
+        yield [
+            item.arm,
+            item.control,
+            Value(formatting.number(item.arm_mean, digits), item.arm_mean),
+            Value(formatting.signed(item.difference, digits), item.difference),
+            Value(formatting.interval(item.low, item.high, digits), item.low),
+            Value(formatting.p_value(item.p_value), item.p_value),
+            "  ".join(seeds),
+            markup.verdict(item.verdict, item.seeds_to_settle),
+        ]
+
+
+def _curves(content: ReportContent) -> Markup | None:
+    if content.curves is None or not len(content.curves):
+        return None
+    control = content.averages()[0].control
+    drawn = plots.curves_figure(content.curves, control, content.curricula)
+    return markup.figure(
+        plots.to_svg(drawn, "curves"),
+        f"Mean over seeds. Right: the difference to {control}, which the left scale hides.",
+    )
+
+
+def _charges(content: ReportContent) -> Iterator[Markup]:
+    for charge in content.charges:
+        yield markup.paragraph(
+            f"Scoring for {charge.curriculum} cost {formatting.flops(charge.scoring_flops)} for "
+            f"each target run of {formatting.quantity(charge.target_tokens)} tokens, "
+            f"{formatting.percent(charge.share)} of it. The comparison above is at equal target "
+            f"tokens; at equal cost the control would have read "
+            f"{formatting.quantity(charge.extra_tokens)} tokens more.",
+            class_="note",
+        )
+
+
+def _examples(content: ReportContent) -> Iterator[list[Part | Value]]:
+    for item in content.examples:
+        shown = item.text[:_MOST_TEXT] + ("…" if len(item.text) > _MOST_TEXT else "")
+        score = Value(formatting.number(item.score, 3), item.score)
+        yield [item.domain, score, markup.tag("pre", shown)]

@@ -1,0 +1,149 @@
+"""The report's section about the targets: perplexity, bits per byte, multiple choice, sharpness."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from curricle.analysis import formatting, plots
+from curricle.analysis.content import ReportContent
+from curricle.analysis.multiple_choice import LetterReport
+from curricle.analysis.report import markup
+from curricle.analysis.report.markup import Column, Markup, Part, Value
+from curricle.analysis.results import AVERAGE
+
+Floats = npt.NDArray[np.float64]
+
+_NONE = np.empty(0)
+_PER_DOMAIN = {
+    "validation/perplexity": ("Perplexity", "average: geometric mean over domains"),
+    "validation/bits_per_byte": ("Bits per byte", "average: mean over domains"),
+}
+_SINGLE = {
+    "multiple_choice/accuracy": "Multiple choice: accuracy",
+    "multiple_choice/calibrated_accuracy": "… calibrated for the prior of the letters",
+    "multiple_choice/correct_probability": "… probability of the right choice",
+    "multiple_choice/bits_per_byte": "… bits per byte of the right answer",
+    "sharpness/largest_eigenvalue": "Sharpness: largest Hessian eigenvalue",
+}
+
+
+def evaluation_section(content: ReportContent) -> Markup | None:
+    """Tables per metric with one column per arm, then the letters."""
+    parts: list[Part] = []
+    if content.evaluation is not None and len(content.evaluation):
+        rows = content.evaluation
+        arms = [arm for arm in content.arms() if arm in set(rows["curriculum"])]
+        arms = arms or list(dict.fromkeys(rows["curriculum"]))
+        parts += [_domain_table(rows, arms, metric) for metric in _PER_DOMAIN]
+        parts.append(_single_table(rows, arms))
+    if content.letters:
+        parts += _letters(content.letters)
+    if not any(parts):
+        return None
+    lead = "Targets at the end of training: mean over seeds, standard deviation over seeds after ±."
+    return markup.section("evaluation", "Evaluation", markup.paragraph(lead, class_="lead"), *parts)
+
+
+def _domain_table(rows: pd.DataFrame, arms: Sequence[str], metric: str) -> Markup | None:
+    chosen = rows[(rows["metric"] == metric) & (rows["domain"] != AVERAGE)]
+    if not len(chosen):
+        return None
+    name, note = _PER_DOMAIN[metric]
+    runs = chosen.pivot_table(index=["curriculum", "seed"], columns="domain", values="value")
+    values = runs.to_numpy(dtype=float)
+    geometric = metric == "validation/perplexity"
+    runs[AVERAGE] = np.exp(np.log(values).mean(axis=1)) if geometric else values.mean(axis=1)
+    columns = [Column(name, numeric=False, hint=note), *(Column(arm) for arm in arms)]
+    known = set(runs.index.get_level_values("curriculum"))
+    body: list[list[Part | Value]] = []
+    for domain in runs.columns:
+        groups = [runs.loc[arm, domain].to_numpy() if arm in known else _NONE for arm in arms]
+        body.append([str(domain), *_spreads(groups)])
+    return markup.table(columns, body)
+
+
+def _single_table(rows: pd.DataFrame, arms: Sequence[str]) -> Markup | None:
+    chosen = rows[rows["metric"].isin(list(_SINGLE))]
+    if not len(chosen):
+        return None
+    keyed = chosen.groupby(["metric", "curriculum"])["value"]
+    found = {key: group.to_numpy() for key, group in keyed}
+    known = set(chosen["metric"])
+    body: list[list[Part | Value]] = [
+        [label, *_spreads([found.get((metric, arm), _NONE) for arm in arms])]
+        for metric, label in _SINGLE.items()
+        if metric in known
+    ]
+    columns = [Column("Measure", numeric=False), *(Column(arm) for arm in arms)]
+    return markup.table(columns, body, sortable=False)
+
+
+def _spreads(groups: Sequence[Floats]) -> list[Value]:
+    """Mean and standard deviation of each group, with as many decimals as the row needs."""
+    groups = [values[np.isfinite(values)] for values in groups]
+    deviations = [float(values.std(ddof=1)) for values in groups if len(values) > 1]
+    size = max((abs(float(values.mean())) for values in groups if len(values)), default=1.0)
+    typical = float(np.median(deviations)) if deviations else 0.0
+    digits = formatting.decimals_for(typical or size / 100, most=4)
+    return [_spread(values, digits) for values in groups]
+
+
+def _spread(values: Floats, digits: int) -> Value:
+    if not len(values):
+        return Value("", None)
+    mean = float(values.mean())
+    shown = f"{mean:.{digits}f}"
+    return Value(f"{shown} ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else shown, mean)
+
+
+def _letters(reports: Sequence[LetterReport]) -> list[Part]:
+    first = reports[0]
+    constants = ", ".join(
+        f"{letter} {rate:.1%}".replace("%", " %") for letter, rate in first.rates.items()
+    )
+    return [
+        markup.tag("h3", "Multiple choice"),
+        markup.paragraph(
+            f"Always giving the same letter is right this often: {constants}. An accuracy says "
+            "something only above the best of these.",
+            class_="lead",
+        ),
+        markup.figure(
+            plots.to_svg(plots.letters_figure(reports), "letters"),
+            "Bars: how often a letter is given, all seeds together. Lines: how often it is right.",
+        ),
+        markup.table(_columns(first), list(_rows(reports))),
+    ]
+
+
+def _columns(first: LetterReport) -> list[Column]:
+    level = formatting.level(first.confidence)
+    return [
+        Column("Curriculum", numeric=False),
+        Column("Seed"),
+        Column("Questions"),
+        Column("Right"),
+        Column(f"{level} interval", hint="exact, over questions"),
+        Column("Best constant"),
+        Column("p", hint="exact one-sided binomial test: no better than the best constant letter"),
+        Column("Above it?", numeric=False, hint="one model at a time, not corrected for many"),
+        Column("Prompts cut", hint="share of prompts that did not fit the context"),
+    ]
+
+
+def _rows(reports: Sequence[LetterReport]) -> Iterator[list[Part | Value]]:
+    for item in reports:
+        interval = f"{item.low:.1%} to {item.high:.1%}".replace("%", " %")
+        yield [
+            item.arm,
+            "" if item.seed is None else str(item.seed),
+            str(item.questions),
+            Value(f"{item.accuracy:.1%}".replace("%", " %"), item.accuracy),
+            Value(interval, item.low),
+            f"{item.best_letter} {item.best_rate:.1%}".replace("%", " %"),
+            Value(formatting.p_value(item.p_value), item.p_value),
+            markup.verdict("better" if item.above else "cannot tell"),
+            Value(formatting.percent(item.truncated), item.truncated),
+        ]
