@@ -59,9 +59,24 @@ def findings_of(content: ReportContent) -> Findings:
 
 def _headline(content: ReportContent) -> str:
     parts = [_recipe_headline(content.tiny)] if content.tiny else []
+    if contradiction := _contradiction(content):
+        parts.append(contradiction)
     against = (_against_control(content, curriculum) for curriculum in content.curricula)
     parts.extend(_curriculum_headline(comparison) for comparison in against if comparison)
     return " ".join(parts) or "No results yet."
+
+
+def _contradiction(content: ReportContent) -> str:
+    """A warning if the target's size surely ranks another recipe above the proxies' best."""
+    if not (content.tiny and content.confirmation):
+        return ""
+    best = content.tiny.best.recipe
+    agreement = _agreement(content.tiny, content.confirmation)
+    for flip in agreement.sure_flips if agreement else ():
+        if best in (flip.first, flip.second):
+            other = flip.second if flip.first == best else flip.first
+            return f"But at the target's size {other} surely beats {best}: trust the target's size."
+    return ""
 
 
 def _recipe_headline(ranking: Ranking) -> str:

@@ -17,7 +17,7 @@ def next_steps(content: ReportContent) -> Iterator[str]:
     ranking = content.tiny
     if not ranking:
         return
-    broken = {caution.name for _, caution in content.all_cautions()}
+    broken = {caution.name for caution in (*content.cautions, *ranking.cautions)}
     if broken & {"bad-control-not-worst", "not-moved"}:
         yield (
             "Give the proxies more tokens or a higher tiny rate and rank again, until the bad "

@@ -62,8 +62,8 @@ def rank(
     has none. `roles` names each recipe's role; one that isn't `candidate` is a control. A recipe
     that stands in `roles` alone has no value, which is told. `order_only` recipes are set aside.
 
-    Raises InputError for missing columns, a repeated run, fewer than two recipes with values, a
-    baseline without value or without rank, or a confidence outside 0 to 1.
+    Raises InputError for missing columns, a repeated run, fewer than two recipes with values, no
+    candidate, a baseline without value or without rank, or a confidence outside 0 to 1.
     """
     check_confidence(confidence)
     roles = roles or {}
@@ -75,6 +75,7 @@ def rank(
     _check_recipes(matrix, baseline, set_aside)
     role_of = {str(name): roles.get(str(name), CANDIDATE) for name in matrix.index}
     control = np.array([role != CANDIDATE for role in role_of.values()])
+    _check_candidates(control)
     values = matrix.to_numpy(dtype=float)
     pairwise = compare_all(values, control, confidence)
     fit = pairwise.fit
@@ -200,6 +201,13 @@ def _cautions(
             )
         ):
             yield found
+
+
+def _check_candidates(control: npt.NDArray[np.bool_]) -> None:
+    if control.all():
+        raise InputError(
+            "controls alone have values", expected="at least one candidate", fix="add a candidate"
+        )
 
 
 def _check_recipes(matrix: pd.DataFrame, baseline: str, set_aside: tuple[str, ...]) -> None:

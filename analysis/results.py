@@ -1,5 +1,6 @@
 """The tidy results table of a study: one row per run and metric, fixed columns, exact floats."""
 
+import csv
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -137,19 +138,20 @@ def read_results(path: Path) -> pd.DataFrame:
     """What `write_results` wrote. Raises InputError for another suffix or foreign columns."""
     match _format_of(path):
         case "parquet":
-            table = pd.read_parquet(path)
+            return results_table(_records(pd.read_parquet(path)))
         case "json":
-            table = pd.DataFrame.from_records(json.loads(path.read_text(encoding="utf-8")))
+            return results_table(json.loads(path.read_text(encoding="utf-8")))
         case _:
-            # An empty cell is an empty string, except where a number is missing; "NA" is a name.
-            table = pd.read_csv(
-                path,
-                keep_default_na=False,
-                na_values={"value": [""]},
-                float_precision="round_trip",
-                dtype={name: kind for name, kind in DTYPES.items() if kind == "str"},
-            )
-    return results_table(_records(table))
+            with path.open(encoding="utf-8", newline="") as lines:
+                return results_table(_from_text(row) for row in csv.DictReader(lines))
+
+
+def _from_text(row: Mapping[str, str]) -> dict[str, Any]:
+    """A CSV row; an empty cell is a missing number where a number belongs, else an empty name."""
+    return {
+        key: None if cell == "" and DTYPES.get(key) == "float64" else cell
+        for key, cell in row.items()
+    }
 
 
 def _domains(rows: pd.DataFrame) -> pd.DataFrame:

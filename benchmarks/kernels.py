@@ -136,17 +136,19 @@ def gradient_error(implementation: Implementation, case: list[Tensor]) -> float:
     return max(errors)
 
 
-def peak_mebibytes(name: str, mode: str, shape: str, settings: argparse.Namespace) -> float:
-    """Peak memory of one run, beyond the inputs."""
-    if settings.device == "cpu":  # in a fresh process: the peak of this one is its past's
-        command = [sys.executable, __file__, *sys.argv[1:], "--peak", name, mode, shape]
-        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        return float(output)
-    case = make_case(shape, settings.device, settings.dtype)
+def peak_on_gpu(run: Callable[[], object]) -> float:
+    """Most memory that torch allocated during one run beyond what it had, in MiB."""
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    MODES[mode](implementations(settings.device)[name], case)
+    run()
     return (torch.cuda.max_memory_allocated() - before) / 2**20
+
+
+def peak_on_cpu(name: str, mode: str, shape: str) -> float:
+    """Growth of a fresh process during one run, in MiB: the peak of this one is its past's."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--peak", name, mode, shape]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return float(output)
 
 
 def print_growth(name: str, mode: str, shape: str, settings: argparse.Namespace) -> None:
@@ -177,7 +179,8 @@ def compare_losses(shape: str, mode: str, settings: argparse.Namespace) -> None:
     print("| implementation | ms | times torch's speed | peak MiB | gradient error |")
     print("|---|---|---|---|---|")
     for name, median in medians.items():
-        peak = peak_mebibytes(name, mode, shape, settings)
+        on_gpu = settings.device == "cuda"
+        peak = peak_on_gpu(functions[name]) if on_gpu else peak_on_cpu(name, mode, shape)
         error = f"{gradient_error(candidates[name], case):.1e}" if mode != "forward" else ""
         print(f"| {name} | {median:.2f} | {medians['torch'] / median:.2f} | {peak:.0f} | {error} |")
 
@@ -234,7 +237,7 @@ def describe(settings: argparse.Namespace) -> str:
         device = torch.cuda.get_device_name()
     else:
         models = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"))
-        malloc = "tuned malloc" if "GLIBC_TUNABLES" in os.environ else "default malloc"
+        malloc = "tuned malloc" if os.environ.get("GLIBC_TUNABLES") else "default malloc"
         device = f"{models[0]}, {settings.threads} thread(s), {malloc}"
     return f"{device}; torch {torch.__version__}; medians of {settings.repeats} rounds"
 

@@ -15,7 +15,6 @@ from prefect.client.schemas.objects import StateType
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Crashed
 
-from curricle.recipes.loading import load_study
 from curricle.tasks.outcome import Outcome, read_outcome
 from curricle.tasks.plan import StudyPlan
 from curricle.tasks.session import open_session
@@ -27,8 +26,6 @@ UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.SCHEDULED]
 def run_local(flow_name: str, study: str, overrides: Sequence[str]) -> Outcome:
     """Run `curricle.flows.<flow_name>` and return what there is to say about the study now."""
     started = time.monotonic()
-    plan = StudyPlan(load_study(study, overrides))
-    assert plan.corpus.spec, "looks at the sources: a missing one ends here, before anything starts"
     flow = getattr(importlib.import_module(f"curricle.flows.{flow_name}"), flow_name)
     # Joining the heartbeat's thread costs a second per flow; heartbeats serve workers alone.
     with (
@@ -36,7 +33,8 @@ def run_local(flow_name: str, study: str, overrides: Sequence[str]) -> Outcome:
         open_session(study, overrides) as session,
         get_client(sync_client=True) as client,
     ):
-        session.results["plan"] = plan
+        plan = session.results.setdefault("plan", StudyPlan(session.study))
+        assert isinstance(plan, StudyPlan)
         _mark_dead_runs(client)
         with tags(*_process_tags()):
             flow(study, list(overrides))

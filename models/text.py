@@ -15,10 +15,13 @@ TOKENIZER = "tokenizer.json"
 def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of an artifact's folder. Raises IntegrityError if it can't be read."""
     try:
-        return Tokenizer.from_file(str(folder / TOKENIZER))
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
     except Exception as error:
         # The library raises bare Exception for a missing or damaged file.
         raise IntegrityError(f"{folder / TOKENIZER}: {error}") from None
+    # Text that spells out a special token is text.
+    tokenizer.encode_special_tokens = True
+    return tokenizer
 
 
 def token_byte_lengths(tokenizer: Tokenizer) -> npt.NDArray[np.int64]:

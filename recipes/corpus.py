@@ -146,5 +146,5 @@ def _duplicate_id(name: str, again: Document, first: Document) -> InputError:
     return InputError(
         f"corpus {name!r}: id {again.id!r} occurs twice ({first.source}; {again.source})",
         expected="ids that are unique over all corpora",
-        fix="leave id_column out, so that ids come from file names and rows",
+        fix="read each file in one corpus only; without id_column, ids are file names and rows",
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from curricle.core.errors import InputError
 from curricle.core.plain import fingerprint
 from curricle.core.questions import read_questions, write_questions
 from curricle.recipes.corpus import build_corpus, corpus_identity
@@ -33,9 +34,8 @@ class CorpusStep(Step):
 
     @functools.cached_property
     def spec(self) -> Mapping[str, Any]:
-        """The sources' settings, and what they hold now."""
+        """What the sources hold now, and how it is split."""
         return {
-            "sources": {key: item.model_dump(mode="json") for key, item in self.corpora.items()},
             "content": corpus_identity(self.corpora),
             "validation_fraction": self.validation_fraction,
             "seed": self.seed,
@@ -111,7 +111,14 @@ class DocstringQuestionsStep(Step):
     ) -> Mapping[str, Any]:
         """Write the questions in MMLU's layout."""
         del session
-        return build_questions(inputs["corpus"], self.count, self.seed, folder)
+        facts = build_questions(inputs["corpus"], self.count, self.seed, folder)
+        if not facts["test"]:
+            raise InputError(
+                f"no multiple-choice questions: {facts['note']}",
+                expected="packages with enough documented functions",
+                fix="name more packages, or set evaluation.multiple_choice to null",
+            )
+        return facts
 
 
 @dataclass(frozen=True)

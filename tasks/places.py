@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+from curricle.core.store import Store
+from curricle.recipes.corpus import corpus_identity
 from curricle.recipes.study import Study
 
 
@@ -14,6 +16,19 @@ def state_folder(study: Study) -> Path:
     if "://" not in study.store:
         return Path(study.store).resolve()
     return Path.home() / ".curricle" / hashlib.sha256(study.store.encode()).hexdigest()[:16]
+
+
+def make_places(study: Study) -> Path:
+    """Make the store and the databases' folder, and return the latter.
+
+    Looks at the sources first, so that a missing one leaves nothing behind. Raises InputError for
+    a missing source and for a store that can't be written.
+    """
+    corpus_identity(study.corpora)
+    Store(study.store)
+    folder = state_folder(study)
+    (folder / "prefect").mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def tracking_uri(study: Study) -> str:

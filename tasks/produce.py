@@ -32,7 +32,7 @@ def produce(step: Step) -> Artifact:
 def produce_all(stage: str, steps: Sequence[Step]) -> None:
     """Make the artifacts of `steps` that the store lacks, side by side, their inputs before them.
 
-    Raises the first error after the steps under way have ended.
+    `stage` names the progress bar. Raises the first error after the steps under way have ended.
     """
     session = current_session()
     missing: dict[Artifact, Step] = {}
@@ -44,7 +44,7 @@ def produce_all(stage: str, steps: Sequence[Step]) -> None:
     if not missing:
         return
     needed = [item for step in missing.values() for item in step.inputs.values()]
-    produce_all(f"{stage}: inputs", needed)
+    produce_all(f"inputs for {stage}".replace("inputs for inputs for", "inputs for"), needed)
     bar = session.progress.stage(stage, len(missing))
     futures = [_submit(step) for step in missing.values()]
     for future in futures:

@@ -18,7 +18,8 @@ from curricle.analysis.comparison import Comparison, compare_arms
 from curricle.analysis.content import ReportContent, ScoredText
 from curricle.analysis.costs import costs_of, scoring_charge
 from curricle.analysis.multiple_choice import LetterReport, letter_report
-from curricle.analysis.plots import ranking_png
+from curricle.analysis.plots.rankings import ranking_figure
+from curricle.analysis.plots.style import to_png
 from curricle.analysis.ranking import rank_domains
 from curricle.analysis.report import render_report
 from curricle.analysis.results import arms_table, ranking_table, write_results
@@ -94,7 +95,7 @@ def publish(session: Session, step: ReportStep) -> None:
     files: dict[str, str | bytes] = {
         REPORT: (folder / REPORT).read_bytes(),
         SUMMARY: (folder / SUMMARY).read_bytes(),
-        "ranking.png": ranking_png(tiny),
+        "ranking.png": to_png(ranking_figure(tiny)),
     }
     values = {"validation/loss/best": tiny.best.mean, "recipes": float(len(tiny.recipes))}
     session.tracker.log_study(values, files)

@@ -7,6 +7,7 @@ its own, so that a slow or absent tracking server holds nothing up. A run is fou
 
 import contextlib
 import json
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -90,12 +91,11 @@ class Tracker:
 
     def _connect(self) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        import logging
-
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.ERROR)
         from mlflow import MlflowClient
 
+        # Importing mlflow sets its loggers up, to tell of every table it creates.
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         self._client = client = MlflowClient(tracking_uri=self.uri)
         experiment = client.get_experiment_by_name(self.study)
         self._experiment: str = (

@@ -39,7 +39,7 @@ def test_the_wheel_holds_every_source_file(wheel: Path) -> None:
     expected = {
         f"curricle/{path.relative_to(ROOT).as_posix()}"
         for layer in layers
-        for pattern in ("*.py", "*.yaml")
+        for pattern in ("*.py", "*.yaml", "*.css", "*.js")
         for path in (ROOT / layer).rglob(pattern)
     }
     expected |= {

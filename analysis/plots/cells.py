@@ -40,7 +40,7 @@ def cells_figure(
     width, height = _COLUMN * len(column_labels), row_height * len(row_labels)
     figure = style.new_figure(left + width + 10, height + 62)
     axes = style.panel(figure, left, 54, width, height)
-    style.rows(axes, [style.plain(label) for label in row_labels])
+    style.rows(axes, row_labels)
     axes.set_xlim(-0.5, len(column_labels) - 0.5)
     axes.spines["bottom"].set_visible(False)
     labels = [style.plain(label) for label in column_labels]
@@ -52,7 +52,7 @@ def cells_figure(
                 axes.add_patch(_patch(row, column, cell.value / (scale or 1.0)))
                 if not dense:
                     style.write(axes, column, row, cell.text, bold=cell.bold)
-    style.title(axes, style.plain(title), pad=28)
+    style.title(axes, title, pad=28)
     return figure
 
 

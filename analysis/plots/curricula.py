@@ -23,7 +23,7 @@ def arms_figure(comparisons: Sequence[Comparison]) -> Figure:
     left, width, height = style.label_width(labels), style.WIDTH, _ROW * len(labels)
     figure = style.new_figure(width, height + 64)
     axes = style.panel(figure, left, 26, width - left - 30, height)
-    style.rows(axes, [style.plain(label) for label in labels])
+    style.rows(axes, labels)
     axes.axvline(0, color=style.FAINT, linewidth=1, zorder=0)
     for row, item in enumerate(comparisons):
         _difference(axes, row, item)
@@ -71,7 +71,7 @@ def curves_figure(curves: pd.DataFrame, control: str, curricula: Sequence[str]) 
         axes.spines["left"].set_visible(True)
         axes.spines["left"].set_color(style.FAINT)
         axes.set_xlabel("tokens", fontsize=style.SMALL, color=style.MUTED)
-        style.title(axes, style.plain(text))
+        style.title(axes, text)
     _end_labels(change, means, control if control in arms else arms[0], tokens[-1], marks)
     return figure
 
@@ -83,7 +83,7 @@ def learnability_figure(scores: pd.DataFrame) -> Figure:
     left, width, height = style.label_width(domains), style.WIDTH, 44.0 * len(domains)
     figure = style.new_figure(width, height + 60)
     axes = style.panel(figure, left, 30, width - left - 30, height)
-    style.rows(axes, [style.plain(name) for name in domains])
+    style.rows(axes, domains)
     low, high = np.quantile(scores["score"], [0.002, 0.998])
     edges = np.linspace(low, high, 81)
     centres = (edges[1:] + edges[:-1]) / 2

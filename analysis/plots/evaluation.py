@@ -65,4 +65,4 @@ def _letters(axes: Axes, reports: Sequence[LetterReport]) -> None:
     axes.set_xticks(range(len(letters)), letters, fontsize=style.SMALL)
     axes.tick_params(axis="x", length=0)
     mean = float(np.mean([report.accuracy for report in reports]))
-    style.title(axes, style.plain(f"{reports[0].arm}: {formatting.percent(mean)} right"))
+    style.title(axes, f"{reports[0].arm}: {formatting.percent(mean)} right")

@@ -46,7 +46,7 @@ def ranking_figure(ranking: Ranking) -> Figure:
         )
     for row, item in enumerate(items):
         _mark(axes, row, item, base, high)
-    style.title(axes, f"Loss minus {style.plain(base.recipe)}'s in nats; left is better")
+    style.title(axes, f"Loss minus {base.recipe}'s in nats; left is better")
     return figure
 
 
@@ -83,10 +83,8 @@ def domains_figure(ranking: Ranking, domains: Mapping[str, Ranking]) -> Figure:
     """Difference to the baseline per recipe and domain; bold where it is sure."""
     names = [item.recipe for item in ranking.recipes]
     columns = {"average": ranking, **domains}
-    grid = [
-        [_cell(columns[domain], name) if name in columns[domain] else None for domain in columns]
-        for name in names
-    ]
+    cells = {domain: _cells(one) for domain, one in columns.items()}
+    grid = [[cells[domain].get(name) for domain in columns] for name in names]
     scale = _typical([item.difference for one in columns.values() for item in one.candidates])
     labels = [_name(item) for item in ranking.recipes]
     return cells_figure(
@@ -213,15 +211,19 @@ def _name_at(
     style.write(axes, x, row, text, colour=colour, size=style.FONT, align=align, offset=offset)
 
 
-def _cell(ranking: Ranking, name: str) -> Cell:
-    item = ranking[name]
+def _cells(ranking: Ranking) -> dict[str, Cell]:
     digits = formatting.common_decimals(
-        [entry.difference_low for entry in ranking.recipes],
-        [entry.difference_high for entry in ranking.recipes],
+        [item.difference_low for item in ranking.recipes],
+        [item.difference_high for item in ranking.recipes],
     )
-    sure = item.verdict in ("better", "worse")
-    text = "0" if item.verdict == "baseline" else formatting.signed(item.difference, digits)
-    return Cell(value=item.difference, text=text, bold=sure)
+    return {
+        item.recipe: Cell(
+            value=item.difference,
+            text=formatting.signed(item.difference, digits) if item.difference else "0",
+            bold=item.verdict in ("better", "worse"),
+        )
+        for item in ranking.recipes
+    }
 
 
 def _typical(values: Sequence[float]) -> float:

@@ -23,9 +23,9 @@ PAPER = "#ffffff"
 
 WIDTH = 1000.0
 """Width of a figure that fills the page's column, in pixels."""
-FONT = 9.0
-SMALL = 8.0
-CHARACTER = 6.6
+FONT = 9.5
+SMALL = 8.5
+CHARACTER = 7.0
 """Upper bound on the mean width of a character of size `FONT`, in pixels."""
 
 VERDICT_COLOURS: Mapping[str, str] = {
@@ -70,7 +70,7 @@ def panel(figure: Figure, left: float, top: float, width: float, height: float) 
 def rows(axes: Axes, labels: Sequence[str], colours: Sequence[str] | None = None) -> None:
     """Use the vertical axis for one labelled row per entry, the first on top."""
     axes.set_ylim(len(labels) - 0.5, -0.5)
-    axes.set_yticks(range(len(labels)), labels, fontsize=FONT)
+    axes.set_yticks(range(len(labels)), [plain(label) for label in labels], fontsize=FONT)
     axes.tick_params(axis="y", length=0, pad=6)
     for tick, colour in zip(axes.get_yticklabels(), colours or [INK] * len(labels), strict=True):
         tick.set_color(colour)
@@ -78,7 +78,7 @@ def rows(axes: Axes, labels: Sequence[str], colours: Sequence[str] | None = None
 
 def title(axes: Axes, text: str, *, pad: float = 8) -> None:
     """A quiet heading, flush left."""
-    axes.set_title(text, fontsize=SMALL, color=MUTED, loc="left", pad=pad)
+    axes.set_title(plain(text), fontsize=SMALL, color=MUTED, loc="left", pad=pad)
 
 
 def label_width(labels: Sequence[str], least: float = 60) -> float:

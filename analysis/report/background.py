@@ -72,11 +72,11 @@ def corpus_section(content: ReportContent) -> Markup | None:
     domains = list(dict.fromkeys(str(name) for name in corpus["domain"]))
     columns = [
         Column("Recipe", numeric=False),
-        *([] if content.recipes is None else [Column("What it does", numeric=False)]),
+        *([] if content.recipes is None else [Column("What it does", numeric=False, wrap=True)]),
         Column("Documents"),
         Column("Tokens"),
         *(Column(domain, hint="tokens") for domain in domains),
-        Column("Dropped", numeric=False),
+        Column("Dropped", numeric=False, wrap=True),
     ]
     return markup.section(
         "corpus", "Recipes and corpus", markup.table(columns, list(_recipes(content, domains)))

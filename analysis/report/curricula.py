@@ -19,8 +19,8 @@ def curricula_section(content: ReportContent) -> Markup | None:
     level = formatting.level(averages[0].confidence)
     parts: list[Part] = [
         markup.paragraph(
-            "Every arm reads the same number of tokens under the same schedule; only the order of "
-            "the samples differs. Differences are paired by seed.",
+            "Every arm reads the same number of tokens under the same schedule; the arms differ in "
+            "which samples they read when. Differences are paired by seed.",
             class_="lead",
         ),
         markup.figure(
@@ -49,7 +49,11 @@ def learnability_section(content: ReportContent) -> Markup | None:
         for label, fact in content.score_facts.items()
         for item in (markup.tag("dt", label), markup.tag("dd", fact))
     )
-    columns = [Column("Domain", numeric=False), Column("Score"), Column("Sample", numeric=False)]
+    columns = [
+        Column("Domain", numeric=False),
+        Column("Score"),
+        Column("Sample", numeric=False),
+    ]
     examples: Part = None
     if content.examples:
         examples = markup.table(columns, list(_examples(content)))
@@ -59,7 +63,7 @@ def learnability_section(content: ReportContent) -> Markup | None:
         markup.tag("dl", *facts),
         markup.figure(
             plots.to_svg(plots.learnability_figure(content.scores), "learnability"),
-            "Samples are ranked within their domain, so that domains keep their shares.",
+            "How the score is distributed in each domain, most learnable domain first.",
         ),
         examples,
     )

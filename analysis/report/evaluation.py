@@ -54,13 +54,14 @@ def _domain_table(rows: pd.DataFrame, arms: Sequence[str], metric: str) -> Marku
     runs = chosen.pivot_table(index=["curriculum", "seed"], columns="domain", values="value")
     values = runs.to_numpy(dtype=float)
     geometric = metric == "validation/perplexity"
-    runs[AVERAGE] = np.exp(np.log(values).mean(axis=1)) if geometric else values.mean(axis=1)
+    average = np.exp(np.log(values).mean(axis=1)) if geometric else values.mean(axis=1)
+    arm_of = runs.index.get_level_values("curriculum").to_numpy()
     columns = [Column(name, numeric=False, hint=note), *(Column(arm) for arm in arms)]
-    known = set(runs.index.get_level_values("curriculum"))
-    body: list[list[Part | Value]] = []
-    for domain in runs.columns:
-        groups = [runs.loc[arm, domain].to_numpy() if arm in known else _NONE for arm in arms]
-        body.append([str(domain), *_spreads(groups)])
+    series = zip([*runs.columns, AVERAGE], [*values.T, average], strict=True)
+    body: list[list[Part | Value]] = [
+        [str(domain), *_spreads([column[arm_of == arm] for arm in arms])]
+        for domain, column in series
+    ]
     return markup.table(columns, body)
 
 

@@ -21,10 +21,13 @@ Part = str | Markup | None
 
 
 def text(part: Part) -> Markup:
-    """`part` as HTML: escaped unless it is `Markup`; None is nothing."""
-    if part is None:
-        return Markup("")
-    return part if isinstance(part, Markup) else Markup(html.escape(part, quote=True))
+    """`part` as HTML: escaped unless it is `Markup`; None is nothing.
+
+    What UTF-8 can't hold (half of a surrogate pair, from a damaged document) becomes a `?`.
+    """
+    if part is None or isinstance(part, Markup):
+        return part or Markup("")
+    return Markup(html.escape(part.encode("utf-8", "replace").decode("utf-8"), quote=True))
 
 
 def join(parts: Iterable[Part]) -> Markup:
@@ -48,11 +51,19 @@ def tag(name: str, /, *children: Part, **attributes: str | None) -> Markup:
 
 @dataclass(frozen=True)
 class Column:
-    """A table's column; `hint` explains its heading on hover."""
+    """A table's column; `hint` explains its heading on hover, `wrap` lets its text break."""
 
     label: str
     numeric: bool = True
     hint: str | None = None
+    wrap: bool = False
+
+    @property
+    def style(self) -> str | None:
+        """The class of the column's cells; a number's is none."""
+        if self.numeric:
+            return None
+        return "name wrap" if self.wrap else "name"
 
 
 @dataclass(frozen=True)
@@ -68,8 +79,7 @@ def table(
 ) -> Markup:
     """A table in a box that scrolls; a click on a heading sorts it."""
     head = (
-        tag("th", item.label, class_=None if item.numeric else "name", title=item.hint, scope="col")
-        for item in columns
+        tag("th", item.label, class_=item.style, title=item.hint, scope="col") for item in columns
     )
     body = (
         tag("tr", *(_cell(cell, column) for cell, column in zip(row, columns, strict=True)))
@@ -91,7 +101,7 @@ def _cell(cell: Part | Value, column: Column) -> Markup:
         key = "" if cell.key is None else repr(float(cell.key))
     if column.numeric and not isinstance(shown, Markup):
         shown = minus(shown or "")
-    return tag("td", shown, class_=None if column.numeric else "name", data_sort=key)
+    return tag("td", shown, class_=column.style, data_sort=key)
 
 
 def minus(number: str) -> str:

@@ -71,7 +71,8 @@ def confirmation_section(content: ReportContent) -> Markup | None:
     ranking = content.confirmation
     if not ranking:
         return None
-    rows = [_row(item, ranking) for item in ranking.recipes]
+    digits = _digits(ranking)
+    rows = [_row(item, digits) for item in ranking.recipes]
     lead = (
         f"{formatting.counted(len(ranking.recipes), 'recipe')} trained at the target's size, with "
         f"{formatting.counted(len(ranking.seeds), 'seed')} each: does the proxies' order hold? "
@@ -124,19 +125,23 @@ def _columns(content: ReportContent) -> list[Column]:
 
 
 def _rows(content: ReportContent, ranking: Ranking) -> Iterator[list[Part | Value]]:
+    digits = _digits(ranking)
     for item in ranking.recipes:
-        yield _row(item, ranking) + _standard_cells(content, item.recipe)
+        yield _row(item, digits) + _standard_cells(content, item.recipe)
     for name in ranking.order_only:
         note = markup.tag("span", "order only", class_="verdict")
         empty: list[Part | Value] = [Value("", None) for _ in range(6)]
         yield [Value("–", None), name, *empty, note, *_standard_cells(content, name)]
 
 
-def _row(item: RankedRecipe, ranking: Ranking) -> list[Part | Value]:
-    digits = formatting.common_decimals(
-        [one.difference_low for one in ranking.recipes],
-        [one.difference_high for one in ranking.recipes],
+def _digits(ranking: Ranking) -> int:
+    return formatting.common_decimals(
+        [item.difference_low for item in ranking.recipes],
+        [item.difference_high for item in ranking.recipes],
     )
+
+
+def _row(item: RankedRecipe, digits: int) -> list[Part | Value]:
     base = item.verdict == "baseline"
     low, high = (None, None) if base else (item.difference_low, item.difference_high)
     role = None if item.is_candidate else markup.tag("small", f" {item.role}", class_="role")

@@ -73,9 +73,10 @@ def linear_cross_entropy(
 
     Returns:
         A scalar, or loss_N for "none"; fp32, or fp64 for fp64 inputs. Sums run in fp32 (fp64) for
-        every dtype. On CUDA, bf16 and fp16 logits are rounded to their dtype where a gradient is
-        wanted, as in torch; without one they stay fp32. The mean is NaN when every token is
-        ignored, with gradients of 0, as torch's.
+        every dtype. Where no gradient is wanted, logits stay fp32 too. Where one is, those of bf16
+        and fp16 inputs are rounded to that dtype on CUDA, as torch's are, and those of bf16 inputs
+        on CPUs with bf16 instructions. The mean is NaN when every token is ignored, with gradients
+        of 0, as torch's.
 
     Gradients reach both inputs and can be taken more than once (`retain_graph=True`), but have no
     derivative themselves: backward with `create_graph=True` raises. Hessian products need the plain

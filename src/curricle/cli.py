@@ -108,7 +108,10 @@ def _run_stage(
     if dry_run:
         _print_plan(spec, flow_name, as_json)
         return
-    _configure(spec)
+    from curricle.environment import configure
+    from curricle.tasks.places import make_places
+
+    configure(make_places(spec))
     from curricle.flows.local import run_local
 
     outcome = run_local(flow_name, study, list(overrides))
@@ -218,28 +221,21 @@ def ui(
 
     Example: curricle ui quickstart
     """
+    from curricle.environment import configure
     from curricle.recipes.loading import load_study
+    from curricle.tasks.places import state_folder
 
     spec = load_study(study, overrides)
-    _configure(spec)
+    configure(state_folder(spec))
     from curricle.flows.servers import serve_pages
 
     serve_pages(spec, host, prefect_port, mlflow_port, announce=click.echo)
-
-
-def _configure(spec: "Study") -> None:
-    """Set the environment up before Prefect is imported."""
-    from curricle.environment import configure
-    from curricle.tasks.places import state_folder
-
-    configure(state_folder(spec))
 
 
 def _open_plan(study: str, overrides: Sequence[str]) -> tuple[Any, Any]:
     from curricle.recipes.loading import load_study
 
     spec = load_study(study, overrides)
-    _configure(spec)
     from curricle.core.store import open_existing
     from curricle.tasks.plan import StudyPlan
 
@@ -247,7 +243,6 @@ def _open_plan(study: str, overrides: Sequence[str]) -> tuple[Any, Any]:
 
 
 def _print_plan(spec: "Study", flow_name: str, as_json: bool) -> None:
-    _configure(spec)
     from curricle.tasks.overview import overview, render_overview
 
     stages = overview(spec, STAGES_UNTIL[flow_name])

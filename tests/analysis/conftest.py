@@ -197,7 +197,7 @@ def make_content(recipes: dict[str, tuple[float, float]] = RECIPES) -> ReportCon
         tiny=rank(tiny, baseline, roles, order_only=order_only),
         standard=rank(standard, baseline, roles),
         confirmation=rank(confirm, "minhash-dedup", {"shuffled-letters": "bad-control"})
-        if len(confirm)
+        if "minhash-dedup" in recipes
         else None,
         domains=rank_domains(tiny, baseline, roles, order_only=order_only),
         comparisons=compare_arms(arms_table(results), "random", also=[reshuffled]),

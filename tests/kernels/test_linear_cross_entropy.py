@@ -19,8 +19,8 @@ from curricle.kernels.linear_cross_entropy.onednn import exact_onednn, onednn_is
 SHAPES = [(1, 1, 1), (1, 3, 2), (7, 5, 3), (33, 17, 101), (257, 8, 70), (600, 32, 301)]
 REDUCTIONS: list[Reduction] = ["mean", "sum", "none"]
 # fp32: sums of some 1,000 terms and torch's softmax, exact to 3e-6 (the naive fp32 form's too).
-# bf16: inputs are taken as they are and sums run in fp32, so that losses are as exact; gradients
-# are rounded to 8 bits once or twice. fp64: the naive form itself, in another order.
+# bf16, multiplied in fp32: inputs are taken as they are, so that losses are as exact; gradients are
+# rounded to 8 bits once or twice. fp64: the naive form itself, in another order.
 LOSS_TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-5, torch.float64: 1e-12}
 GRADIENT_TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2**-7, torch.float64: 1e-12}
 Case = tuple[Tensor, Tensor, Tensor]
@@ -74,9 +74,37 @@ def assert_like_naive(case: Case, **settings: Any) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_loss_and_gradients(
-    shape: tuple[int, int, int], dtype: torch.dtype, reduction: Reduction, ignored: bool
+    shape: tuple[int, int, int],
+    dtype: torch.dtype,
+    reduction: Reduction,
+    ignored: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(reference, "multiplies_bf16", lambda: False)
     assert_like_naive(make_case(shape, dtype, ignored), reduction=reduction)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_products_in_bf16(
+    shape: tuple[int, int, int], reduction: Reduction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As exact as the naive form in bf16, give or take a unit in the last place."""
+    monkeypatch.setattr(reference, "multiplies_bf16", lambda: True)
+    case = make_case(shape, torch.bfloat16, ignored=True)
+    exact = naive(case, reduction=reduction)
+    exact_gradients = torch.autograd.grad(exact, case[:2], weights_like(exact))
+    logits_NV = case[0] @ case[1].T
+    rounded = F.cross_entropy(logits_NV, case[2], reduction=reduction)
+    rounded_gradients = torch.autograd.grad(rounded, case[:2], weights_like(rounded))
+    found = linear_cross_entropy(*case, reduction=reduction)
+    gradients = torch.autograd.grad(found, case[:2], weights_like(found))
+    assert found.dtype == torch.float32
+    for ours, theirs, best in zip(
+        (found, *gradients), (rounded, *rounded_gradients), (exact, *exact_gradients), strict=True
+    ):
+        scale = best.abs().max()
+        assert (ours - best).abs().max() <= 1.25 * (theirs - best).abs().max() + 2**-8 * scale
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -180,7 +208,8 @@ def test_same_bits_every_time() -> None:
         assert all(torch.equal(*pair) for pair in zip(first, second, strict=True))
 
 
-def test_autocast_rounds_inputs_as_linear_does() -> None:
+def test_autocast_rounds_inputs_as_linear_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference, "multiplies_bf16", lambda: False)
     hidden_NC, weight_VC, target_N = make_case((40, 16, 50), torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
         loss = linear_cross_entropy(hidden_NC, weight_VC, target_N)
@@ -205,11 +234,11 @@ def test_compiled_code_may_call_it() -> None:
         torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=0)
 
 
-class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
+class Operations(TorchDispatchMode):
     """Records the size of every new tensor, and counts the matrix products."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.largest = 0
         self.products = 0
 

@@ -1,0 +1,32 @@
+"""Costs: a run counts once, and scores are charged to the curriculum that needs them."""
+
+import pytest
+
+from curricle.analysis.content import ReportContent
+from curricle.analysis.costs import costs_of, scoring_charge
+from curricle.analysis.results import results_table
+
+
+def test_a_run_with_many_metrics_counts_once(content: ReportContent) -> None:
+    assert content.costs is not None
+    stages = {stage.stage: stage for stage in content.costs.stages}
+    assert list(stages) == ["proxy", "confirm", "scoring", "target"]
+    assert stages["proxy"].runs == 10 * 2 * 3
+    assert stages["target"].tokens == 12 * 100_000
+    assert stages["proxy"].flops == pytest.approx(60 * 1.9e11)
+    assert sum(content.costs.share(name) for name in stages) == pytest.approx(1.0)
+
+
+def test_scores_are_charged_in_target_tokens(content: ReportContent) -> None:
+    (charge,) = content.charges
+    # One scoring proxy of 1.9e11 a seed; the target costs 1.1e12 for 100,000 tokens.
+    assert charge.scoring_flops == pytest.approx(1.9e11)
+    assert charge.extra_tokens == round(1.9e11 / (1.1e12 / 100_000))
+    assert charge.share == pytest.approx(1.9 / 11)
+
+
+def test_nothing_trained_costs_nothing() -> None:
+    empty = results_table([])
+    assert costs_of(empty).flops == 0.0
+    assert costs_of(empty).share("proxy") == 0.0
+    assert scoring_charge(empty, "learnability") is None

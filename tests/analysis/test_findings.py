@@ -1,0 +1,137 @@
+"""What the findings say where the truth is planted: no more than the numbers back."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from curricle.analysis.comparison import Comparison, compare_arms
+from curricle.analysis.content import ReportContent
+from curricle.analysis.findings import findings_of
+from curricle.analysis.ranking import Ranking, rank
+from curricle.analysis.summary import WIDTH, render_summary
+
+
+def _table(effects: dict[str, float], noise: float, label: str, seeds: int = 3) -> pd.DataFrame:
+    random = np.random.default_rng(5)
+    shared = random.normal(0, 1, seeds)
+    rows = [
+        (name, seed, 5 + effect + shared[seed] + random.normal(0, noise))
+        for name, effect in effects.items()
+        for seed in range(seeds)
+    ]
+    return pd.DataFrame(rows, columns=[label, "seed", "value"])
+
+
+def _ranking(effects: dict[str, float], noise: float = 0.01, seeds: int = 3) -> Ranking:
+    roles = {name: "bad-control" for name in effects if name == "bad"}
+    return rank(_table(effects, noise, "recipe", seeds), "base", roles)
+
+
+def _arms(effects: dict[str, float], noise: float = 0.01) -> tuple[Comparison, ...]:
+    return compare_arms(_table(effects, noise, "arm"), "random")
+
+
+def _topics(content: ReportContent, topic: str) -> str:
+    return " ".join(item.text for item in findings_of(content).items if item.topic == topic)
+
+
+@pytest.mark.parametrize(
+    ("effects", "noise", "headline"),
+    [
+        ({"base": 0, "good": -1, "poor": 1}, 0.01, "Use good: it is surely better than every"),
+        ({"base": 0, "good": -1, "fine": -1.0, "poor": 1}, 0.05, "can't be told from it"),
+        ({"base": 0, "poor": 1, "poorer": 2}, 0.01, "Keep base: it is surely better than every"),
+        ({"base": 0, "one": 0.0, "two": 0.0}, 0.5, "Keep base: no recipe is"),
+        ({"base": 0, "good": -1, "bad": -2}, 0.01, "Don't trust this ranking"),
+    ],
+)
+def test_recipe_headlines(effects: dict[str, float], noise: float, headline: str) -> None:
+    content = ReportContent(study="s", tiny=_ranking(effects, noise))
+    assert headline in findings_of(content).headline
+
+
+def test_without_repeats_nothing_is_told() -> None:
+    content = ReportContent(study="s", tiny=_ranking({"base": 0, "good": -1}, seeds=1))
+    assert "nothing can be told" in findings_of(content).headline
+
+
+def test_target_size_that_contradicts_the_proxies_is_in_the_headline() -> None:
+    content = ReportContent(
+        study="s",
+        tiny=_ranking({"base": 0, "good": -1, "poor": 1}),
+        confirmation=_ranking({"base": -2, "good": -1, "poor": 1}),
+    )
+    assert "But at the target's size base surely beats good" in findings_of(content).headline
+
+
+@pytest.mark.parametrize(
+    ("effect", "noise", "headline"),
+    [
+        (-1.0, 0.01, "Use the sorted curriculum"),
+        (1.0, 0.01, "Don't use the sorted curriculum"),
+        (0.0, 0.1, "no effect of the sorted curriculum found"),
+    ],
+)
+def test_curriculum_headlines(effect: float, noise: float, headline: str) -> None:
+    comparisons = _arms({"random": 0, "sorted": effect, "anti": 0.5}, noise)
+    content = ReportContent(study="s", comparisons=comparisons, curricula=("sorted",))
+    assert headline in findings_of(content).headline
+
+
+def test_an_open_question_is_priced(content: ReportContent) -> None:
+    step = _topics(content, "next")
+    settled = content.against("learnability", "random")
+    assert settled is not None
+    assert f"({settled.seeds_to_settle} in all)" in step
+    assert "FLOP" in step
+
+
+def test_scores_are_charged(content: ReportContent) -> None:
+    assert "which this comparison does not grant" in _topics(content, "curriculum")
+    assert "17 % of a target run" in _topics(content, "curriculum")
+
+
+def test_order_only_recipes_are_judged_at_the_standard_rate(content: ReportContent) -> None:
+    assert "low-entropy-first differs in order alone" in _topics(content, "order")
+
+
+def test_accuracies_that_say_nothing_are_said_to(content: ReportContent) -> None:
+    assert "None of 12 models is surely better" in _topics(content, "multiple choice")
+
+
+def test_a_broken_ranking_asks_for_better_proxies_first() -> None:
+    content = ReportContent(study="s", tiny=_ranking({"base": 0, "good": -1, "bad": -2}))
+    assert "until the bad control loses" in _topics(content, "next")
+
+
+def test_an_empty_study_has_findings_and_a_summary() -> None:
+    content = ReportContent(study="s", status="running")
+    assert findings_of(content).headline == "No results yet."
+    assert "running" in render_summary(content)
+
+
+def test_summary_fits_a_terminal_and_names_everything(content: ReportContent) -> None:
+    text = render_summary(content, "store/report.html")
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert "\t" not in text
+    assert text.endswith("Report: store/report.html\n")
+    for part in (
+        "text-heavy",
+        "low-entropy-first",
+        "order only",
+        "Confirmation",
+        "Cost",
+        "Cautions",
+    ):
+        assert part in text
+
+
+def test_summary_cuts_long_names_and_long_tables(content: ReportContent) -> None:
+    effects = {"base": 0.0} | {
+        f"a-recipe-with-a-rather-long-name-{k:03d}-{'x' * 30}": k / 50.0 for k in range(80)
+    }
+    text = render_summary(replace(content, tiny=_ranking(effects), standard=None))
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert "41 more in the report" in text

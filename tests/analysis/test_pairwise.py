@@ -1,0 +1,157 @@
+"""Pairwise intervals: against scipy, by hand, and by simulation with known truth."""
+
+import numpy as np
+import pytest
+from scipy.stats import studentized_range, ttest_rel, tukey_hsd
+
+from curricle.analysis.pairwise import SEED_CAP, compare_all, probability_best, smallest_sufficient
+
+RANDOM = np.random.default_rng(11)
+
+
+def _none(count: int) -> np.ndarray:
+    return np.zeros(count, dtype=bool)
+
+
+@pytest.mark.parametrize("sizes", [(4, 4, 4), (3, 5, 4)])
+def test_unpaired_runs_give_tukeys_test(sizes: tuple[int, ...]) -> None:
+    """Runs that share no seed are a one-way layout: scipy's Tukey-Kramer."""
+    groups = [RANDOM.normal(shift, 1.0, size) for shift, size in enumerate(sizes)]
+    values = np.full((3, sum(sizes)), np.nan)
+    start = 0
+    for row, group in enumerate(groups):
+        values[row, start : start + len(group)] = group
+        start += len(group)
+
+    found, expected = compare_all(values, _none(3), 0.95), tukey_hsd(*groups)
+
+    interval = expected.confidence_interval(0.95)
+    np.testing.assert_allclose(found.difference, expected.statistic, atol=1e-12)
+    off = ~np.eye(3, dtype=bool)
+    low, high = found.difference - found.margin, found.difference + found.margin
+    np.testing.assert_allclose(low[off], interval.low[off], rtol=1e-5)
+    np.testing.assert_allclose(high[off], interval.high[off], rtol=1e-5)
+    np.testing.assert_allclose(found.p_values[off], expected.pvalue[off], rtol=1e-4)
+
+
+def test_two_recipes_are_a_paired_t_test() -> None:
+    values = RANDOM.normal(0, 1, (2, 5))
+    expected = ttest_rel(values[0], values[1])
+    low, high = expected.confidence_interval(0.95)
+    found = compare_all(values, _none(2), 0.95)
+    assert found.difference[0, 1] - found.margin[0, 1] == pytest.approx(low, rel=1e-6)
+    assert found.difference[0, 1] + found.margin[0, 1] == pytest.approx(high, rel=1e-6)
+    assert found.p_values[0, 1] == pytest.approx(expected.pvalue, rel=1e-4)
+
+
+def test_controls_change_nothing_among_candidates() -> None:
+    values = RANDOM.normal(0, 1, (7, 3))
+    control = np.array([False] * 5 + [True] * 2)
+    wild = np.vstack([values[:5], 1000 * values[5:]])
+    alone = compare_all(values[:5], _none(5), 0.95)
+    for table in (values, wild):
+        found = compare_all(table, control, 0.95)
+        np.testing.assert_allclose(found.margin[:5, :5], alone.margin)
+        np.testing.assert_allclose(found.p_values[:5, :5], alone.p_values)
+        np.testing.assert_allclose(found.seeds_to_settle[:5, :5], alone.seeds_to_settle)
+
+
+def test_pair_with_a_noisy_control_has_games_and_howells_interval() -> None:
+    values = RANDOM.normal(0, 1, (5, 4))
+    values[4] *= 20
+    found = compare_all(values, np.array([False] * 4 + [True]), 0.95)
+    fit, seeds = found.fit, 4
+    own = (values[4] - fit.effects).var(ddof=1) / seeds
+    pooled = fit.variance * np.diag(fit.covariance)[0]
+    df = (own + pooled) ** 2 / (own**2 / 3 + pooled**2 / fit.degrees_of_freedom)
+    critical = studentized_range.ppf(0.95, 5, np.floor(10 * df) / 10) / np.sqrt(2)
+    assert found.margin[4, 0] == pytest.approx(critical * np.sqrt(own + pooled), rel=1e-3)
+
+
+def test_a_quiet_control_is_not_taken_at_its_word() -> None:
+    values = RANDOM.normal(0, 1, (5, 3))
+    values[4] = values[:4].mean(axis=0) + 1
+    found = compare_all(values, np.array([False] * 4 + [True]), 0.95)
+    assert found.margin[4, 0] > found.margin[1, 0]
+
+
+@pytest.mark.parametrize(("ratio", "missing"), [(0.2, 0.0), (1.0, 0.0), (1.0, 0.2), (5.0, 0.0)])
+def test_intervals_cover_jointly(ratio: float, missing: float) -> None:
+    """1,000 tables of 8 candidates and 2 controls, 3 seeds; controls `ratio` times as noisy."""
+    tables = 1000
+    random = np.random.default_rng([int(10 * ratio), int(10 * missing)])
+    truth = np.concatenate([random.normal(0, 1, 8), random.normal(0, 5, 2)])
+    control = np.arange(10) >= 8
+    noise = np.where(control, ratio, 1.0)[:, None]
+    gaps = truth[:, None] - truth[None, :]
+    held, held_controls, rank_sets = 0, 0, 0
+    for _ in range(tables):
+        values = truth[:, None] + random.normal(0, 3, 3) + noise * random.normal(size=(10, 3))
+        values[(random.random((10, 3)) < missing) & (np.arange(3) > 0)] = np.nan
+        found = compare_all(values, control, 0.95)
+        inside = np.abs(found.difference - gaps) <= found.margin
+        held += inside[:8, :8].all()
+        held_controls += inside[8:].all()
+        rank_sets += _rank_sets_hold(truth, found.difference + found.margin < 0)
+    print(f"candidates {held}, controls {held_controls}, rank sets {rank_sets} of {tables}")
+    assert 0.93 * tables <= held <= 0.97 * tables
+    assert held_controls >= 0.93 * tables
+    assert rank_sets >= 0.95 * tables
+
+
+def _rank_sets_hold(truth: np.ndarray, surely_lower: np.ndarray) -> bool:
+    ranks = truth.argsort().argsort() + 1
+    low, high = 1 + surely_lower.sum(axis=0), len(truth) - surely_lower.sum(axis=1)
+    return bool(((low <= ranks) & (ranks <= high)).all())
+
+
+def test_seeds_to_settle_are_the_fewest_that_would_do() -> None:
+    values = np.array([[0.0, 0.1, -0.1], [0.1, 0.25, 0.1], [0.4, -0.1, 0.4], [1.0, 1.4, 1.1]])
+    found = compare_all(values, _none(4), 0.95)
+    variance = found.fit.variance or 0.0
+
+    def margin(seeds: int) -> float:
+        q = studentized_range.ppf(0.95, 4, 3 * (seeds - 1))
+        return float(q * np.sqrt(variance / seeds))
+
+    for i, j in ((0, 1), (1, 2)):
+        needed = int(found.seeds_to_settle[i, j])
+        assert 3 < needed <= SEED_CAP
+        assert margin(needed) < abs(found.difference[i, j]) <= margin(needed - 1)
+    assert np.isnan(found.seeds_to_settle[0, 3]), "a settled pair needs no more seeds"
+
+
+def test_no_number_of_seeds_settles_a_tie() -> None:
+    values = np.array([[0.0, 1.0, 2.0], [1.0, 2.0, 0.0], [5.0, 5.5, 6.0]])
+    found = compare_all(values, _none(3), 0.95)
+    assert found.difference[0, 1] == 0.0
+    assert np.isnan(found.seeds_to_settle[0, 1])
+    assert found.p_values[0, 1] == 1.0
+
+
+def test_smallest_sufficient() -> None:
+    threshold = np.array([9.0, 5.0, 3.0])
+    found = smallest_sufficient(np.array([10.0, 9.0, 5.5, 5.0, 1.0]), threshold)
+    np.testing.assert_array_equal(found, [2, 3, 3, 4, np.nan])
+
+
+def test_comparison_intervals_overlap_exactly_where_nothing_is_decided() -> None:
+    values = RANDOM.normal(0, 1, (9, 4)) + np.linspace(0, 6, 9)[:, None]
+    found = compare_all(values, _none(9), 0.95)
+    apart = np.abs(found.difference) > found.width[:, None] + found.width[None, :]
+    np.testing.assert_array_equal(apart, np.abs(found.difference) > found.margin)
+
+
+def test_probability_best_of_two_is_the_t_distribution() -> None:
+    values = np.array([[0.0, 0.2, 0.1, 0.4], [0.2, 0.3, 0.4, 0.4]])
+    chance = probability_best(compare_all(values, _none(2), 0.95), ~_none(2))
+    one_sided = ttest_rel(values[0], values[1], alternative="greater").pvalue
+    assert chance[0] == pytest.approx(one_sided, abs=0.01)
+    assert chance.sum() == pytest.approx(1.0)
+
+
+def test_probability_best_leaves_controls_out_and_shares_ties() -> None:
+    values = np.array([[1.0, 2.0], [1.0, 2.0], [3.0, 4.0], [0.0, 0.5]])
+    control = np.array([False, False, False, True])
+    chance = probability_best(compare_all(values, control, 0.95), ~control)
+    np.testing.assert_allclose(chance, [0.5, 0.5, 0.0, np.nan])

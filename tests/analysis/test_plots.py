@@ -1,0 +1,76 @@
+"""Figures: deterministic, embeddable, and drawn for every shape of study."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from curricle.analysis import plots
+from curricle.analysis.content import ReportContent
+from curricle.analysis.ranking import rank
+
+Draw = Callable[[ReportContent], Figure]
+FIGURES: dict[str, Draw] = {
+    "ranking": lambda c: plots.ranking_figure(c.tiny),  # type: ignore[arg-type]
+    "flow": lambda c: plots.rank_flow_figure(c.rankings()),
+    "domains": lambda c: plots.domains_figure(c.tiny, c.domains),  # type: ignore[arg-type]
+    "seeds": lambda c: plots.seeds_figure(c.tiny),  # type: ignore[arg-type]
+    "arms": lambda c: plots.arms_figure(c.averages()),
+    "arm-domains": lambda c: plots.arm_domains_figure(c.comparisons),
+    "curves": lambda c: plots.curves_figure(c.curves, "random", c.curricula),  # type: ignore[arg-type]
+    "learnability": lambda c: plots.learnability_figure(c.scores),  # type: ignore[arg-type]
+    "letters": lambda c: plots.letters_figure(c.letters),
+    "costs": lambda c: plots.costs_figure(c.costs),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_svg_is_deterministic_small_and_embeddable(name: str, content: ReportContent) -> None:
+    svg = plots.to_svg(FIGURES[name](content), name)
+    assert svg == plots.to_svg(FIGURES[name](content), name)
+    assert len(svg) < 100_000
+    root = ElementTree.fromstring(svg)
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+    assert all(str(key).startswith(f"{name}-") for key in ids)
+    assert {f"{key}" for key in re.findall(r"url\(#([^)]+)\)", svg)} <= set(ids)
+    assert "<style" not in svg
+    assert "<script" not in svg
+
+
+def test_png_is_a_png(content: ReportContent) -> None:
+    assert plots.to_png(FIGURES["ranking"](content)).startswith(b"\x89PNG\r\n")
+
+
+def test_names_of_any_kind_are_drawn_as_they_are() -> None:
+    names = ["base", "$x^2$ & <b>", "100 % \\frac"]
+    rows = [
+        (name, seed, place + 0.1 * seed * place)
+        for place, name in enumerate(names)
+        for seed in range(3)
+    ]
+    ranking = rank(pd.DataFrame(rows, columns=["recipe", "seed", "value"]), "base")
+    for figure in (plots.ranking_figure(ranking), plots.seeds_figure(ranking)):
+        plots.to_svg(figure, "odd")
+    text = "".join(
+        ElementTree.fromstring(plots.to_svg(plots.ranking_figure(ranking), "odd")).itertext()
+    )
+    for name in names:
+        assert name in text
+
+
+def test_a_ranking_without_intervals_is_drawn() -> None:
+    table = pd.DataFrame([("a", 0, 1.0), ("b", 0, 2.0)], columns=["recipe", "seed", "value"])
+    ranking = rank(table, "a")
+    assert plots.to_svg(plots.ranking_figure(ranking), "thin")
+    assert plots.to_svg(plots.domains_figure(ranking, {"x": ranking}), "thin")
+
+
+def test_rankings_of_other_recipes_are_drawn_side_by_side(content: ReportContent) -> None:
+    alone = replace(content, standard=None)
+    svg = plots.to_svg(plots.rank_flow_figure(alone.rankings()), "flow")
+    assert "minhash-dedup" in svg

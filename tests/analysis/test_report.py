@@ -1,0 +1,160 @@
+"""The report: one file, nothing fetched, nothing from data taken for markup."""
+
+import re
+from dataclasses import fields, replace
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from curricle.analysis.cautions import Caution
+from curricle.analysis.content import ReportContent, ScoredText
+from curricle.analysis.ranking import rank
+from curricle.analysis.report import render_report
+
+HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\"&"
+VOID = {"meta", "br", "hr"}
+
+
+class _Balanced(HTMLParser):
+    """Fails on an element that is closed without being open, and keeps ids, links and texts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        values = dict(attrs)
+        self.ids += [str(values["id"])] if "id" in values else []
+        self.links += [str(values["href"])] if tag == "a" else []
+        assert not any(name.startswith("on") or name == "src" for name in values)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def _parsed(page: str) -> _Balanced:
+    parser = _Balanced()
+    parser.feed(page)
+    parser.close()
+    assert parser.open == []
+    return parser
+
+
+def test_page_is_whole_and_self_contained(content: ReportContent) -> None:
+    page = render_report(content)
+    parser = _parsed(page)
+    assert len(parser.ids) == len(set(parser.ids))
+    assert {link.removeprefix("#") for link in parser.links} <= set(parser.ids)
+    outside = set(re.findall(r"https?://[^\s\"'<)]+", page))
+    assert outside <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert "@import" not in page
+    assert "url(" not in re.sub(r"url\(#", "", page)
+    assert len(page) < 1_000_000
+
+
+def test_same_content_gives_the_same_bytes(content: ReportContent) -> None:
+    assert render_report(content) == render_report(content)
+
+
+def test_every_section_is_there(content: ReportContent) -> None:
+    page = render_report(content)
+    for part in (
+        "Use text-heavy",
+        "All pairs (36)",
+        "Tiny against standard rate",
+        "Confirmation at the target",
+        "Curricula",
+        "Perplexity",
+        "Bits per byte",
+        "Always giving the same letter",
+        "largest Hessian eigenvalue",
+        "Learnability",
+        "near-duplicate 130",
+        "35.1 TFLOP",
+        "Method",
+        "0123abcd",
+    ):
+        assert part in page
+
+
+def test_sections_without_data_are_left_out() -> None:
+    page = render_report(ReportContent(study="young", status="running"))
+    parser = _parsed(page)
+    assert parser.ids == ["method"]
+    assert "No results yet." in page
+
+
+@pytest.mark.parametrize("name", [item.name for item in fields(ReportContent)])
+def test_any_part_may_be_missing(name: str, content: ReportContent) -> None:
+    empty = ReportContent(study="young")
+    _parsed(render_report(replace(content, **{name: getattr(empty, name)})))
+
+
+def test_nothing_from_data_becomes_markup(content: ReportContent) -> None:
+    rows = [
+        (name, seed, place + seed)
+        for place, name in enumerate(("base", HOSTILE))
+        for seed in range(3)
+    ]
+    ranking = rank(pd.DataFrame(rows, columns=["recipe", "seed", "value"]), "base")
+    assert content.corpus is not None
+    hostile = replace(
+        content,
+        study=HOSTILE,
+        status=HOSTILE,
+        tiny=ranking,
+        standard=ranking,
+        domains={HOSTILE: ranking},
+        corpus=content.corpus.assign(recipe=HOSTILE),
+        cautions=(Caution(name="odd", text=HOSTILE),),
+        examples=(ScoredText(domain=HOSTILE, score=1.0, text=HOSTILE),),
+        provenance={HOSTILE: HOSTILE},
+        spec=HOSTILE,
+    )
+    page = render_report(hostile)
+    parser = _parsed(page)
+    assert parser.tags.count("script") == 1
+    assert "img" not in parser.tags
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+
+
+def test_damaged_text_can_still_be_written(content: ReportContent) -> None:
+    broken = (ScoredText(domain="prose", score=1.0, text="half \ud83d of a pair"),)
+    page = render_report(replace(content, examples=broken))
+    assert "half ? of a pair" in page
+    assert page.encode("utf-8")
+
+
+def test_tables_sort_by_number_where_text_would_mislead(content: ReportContent) -> None:
+    page = render_report(content)
+    assert content.tiny is not None
+    best = content.tiny.best
+    assert f'data-sort="{best.mean!r}"' in page
+    assert "aria-sort" in page
+
+
+def test_three_hundred_recipes_stay_a_page() -> None:
+    random = pd.Series(range(300))
+    rows = [
+        (f"recipe-{k}", seed, k / 100 + ((k * 7 + seed * 13) % 11) / 500)
+        for k in random
+        for seed in range(3)
+    ]
+    ranking = rank(pd.DataFrame(rows, columns=["recipe", "seed", "value"]), "recipe-0")
+    content = ReportContent(study="large", tiny=ranking, domains={"x": ranking, "y": ranking})
+    page = render_report(content)
+    assert len(page) < 4_000_000
+    assert "All pairs (44,850)" in page
+    assert page.count("<tr") < 1_000
