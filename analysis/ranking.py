@@ -129,7 +129,8 @@ def _ranked(
     names = list(roles)
     base = names.index(baseline)
     means, width = pairwise.means, pairwise.width
-    difference, margin = pairwise.difference[:, base], pairwise.margin[:, base]
+    difference, margin = pairwise.difference[:, base], pairwise.planned_margin[:, base]
+    settled = np.abs(difference) > margin
     decided = pairwise.difference + pairwise.margin < 0
     chance = probability_best(pairwise, np.array([role == CANDIDATE for role in roles.values()]))
     return tuple(
@@ -143,9 +144,11 @@ def _ranked(
             difference=float(difference[i]),
             difference_low=optional(difference[i] - margin[i]),
             difference_high=optional(difference[i] + margin[i]),
-            p_value=optional(pairwise.p_values[i, base]),
+            p_value=optional(pairwise.planned_p_values[i, base]),
             verdict="baseline" if i == base else verdict_of(difference[i], margin[i]),
-            seeds_to_settle=optional_int(pairwise.seeds_to_settle[i, base]),
+            seeds_to_settle=(
+                None if settled[i] else optional_int(pairwise.seeds_to_settle[i, base])
+            ),
             rank=1 + int((pairwise.difference[i] > 0).sum()),
             best_rank=1 + int(decided[:, i].sum()),
             worst_rank=len(names) - int(decided[i].sum()),

@@ -115,7 +115,7 @@ def _recipe_row(item: RankedRecipe, digits: int) -> list[str]:
         formatting.number(item.mean, digits),
         "" if base else formatting.signed(item.difference, digits),
         formatting.interval(low, high, digits),
-        formatting.span(item.best_rank, item.worst_rank),
+        formatting.span(item.best_rank, item.worst_rank) if item.is_candidate else "",
         formatting.percent(item.probability_best),
         _with_seeds(item.verdict, item.seeds_to_settle),
     ]

@@ -32,8 +32,7 @@ def read_outcome(plan: StudyPlan, store: Store, *, seconds: float) -> Outcome:
     decision = plan.decide(store)
     report = report_step(plan, store).artifact if decision.from_ranking else None
     path = str(store.folder(report) / REPORT) if report and store.exists(report) else None
-    lines = [render_summary(gather(plan, store))]
-    lines += [f"report: {path}"] if path else []
+    lines = [render_summary(gather(plan, store), path)]
     lines.append(f"took {time.strftime('%M min %S s', time.gmtime(seconds))}")
     best = decision.best if decision.from_ranking else None
     return Outcome(plan.study.name, best, path, seconds, "\n".join(lines))

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
-from curricle.analysis.cautions import Caution
+from curricle.analysis.cautions import Caution, movement_cautions
 from curricle.analysis.comparison import Comparison, compare_arms
 from curricle.analysis.content import ReportContent, ScoredText
 from curricle.analysis.costs import costs_of, scoring_charge
@@ -41,7 +41,6 @@ from curricle.tasks.train import TrainingStep
 
 REPORT, RESULTS, SUMMARY = "report.html", "results.parquet", "summary.txt"
 EXAMPLES_PER_END, EXAMPLE_CHARACTERS = 3, 240
-MINIMUM_MOVE = 0.005
 
 
 @dataclass(frozen=True)
@@ -253,20 +252,12 @@ def describe(recipe: Mapping[str, Any]) -> str:
 
 def _cautions(results: pd.DataFrame, plan: StudyPlan) -> tuple[Caution, ...]:
     """Recipes whose proxies have hardly moved at the tiny rate."""
-    rows = results[
-        (results["stage"] == "proxy") & (results["learning_rate"] == plan.study.proxy.tiny_rate)
-    ]
-    if rows.empty:
-        return ()
-    means = rows[rows["domain"] == "average"].pivot_table(
-        index="recipe", columns="metric", values="value"
-    )
-    drop = 1 - means["validation/loss"] / means["train/first_loss"]
-    still = sorted(str(name) for name in drop.index[drop < MINIMUM_MOVE])
-    if not still:
-        return ()
-    text = f"At the tiny rate the loss has hardly moved for {', '.join(still)}: raise proxy.tokens."
-    return (Caution(name="has-not-moved", recipes=tuple(still), text=text),)
+    rate = plan.study.proxy.tiny_rate
+    rows = results[(results["stage"] == "proxy") & (results["learning_rate"] == rate)]
+    first = rows[rows["metric"] == "train/first_loss"].groupby("seed")["value"].mean()
+    losses = ranking_table(rows, stage="proxy")
+    initial = {int(str(seed)): float(value) for seed, value in first.items()}
+    return movement_cautions(losses, initial) if len(losses) else ()
 
 
 def _provenance(study: Study) -> dict[str, str]:

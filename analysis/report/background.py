@@ -15,7 +15,9 @@ METHOD = (
     "The error variance is pooled over candidates, since three seeds say little about one recipe. "
     "Controls are made to be different: they keep their own variance, but never less than that.",
     "Intervals of differences are simultaneous: Tukey-Kramer over all pairs of candidates, "
-    "Games-Howell over all pairs with a control. p-values are adjusted the same way.",
+    "Games-Howell over all pairs with a control. p-values are adjusted the same way. A control's "
+    "comparison with the baseline is planned: t with its own degrees of freedom, "
+    "Bonferroni over the controls.",
     "A verdict is better or worse if the interval leaves zero out, else cannot tell. The seeds "
     "that would settle it make a difference as large as the observed one significant: even odds, "
     "since the true difference may be smaller.",

@@ -152,7 +152,7 @@ def _row(item: RankedRecipe, digits: int) -> list[Part | Value]:
         Value("" if base else formatting.signed(item.difference, digits), item.difference),
         Value(formatting.interval(low, high, digits), low),
         Value("" if base else formatting.p_value(item.p_value), item.p_value),
-        Value(formatting.span(item.best_rank, item.worst_rank, "–"), item.best_rank),
+        Value(_rank_set(item), item.best_rank),
         Value(formatting.percent(item.probability_best), item.probability_best),
         markup.verdict(item.verdict, item.seeds_to_settle),
     ]
@@ -252,3 +252,8 @@ def _agreement(label: str, found: Agreement) -> list[Part | Value]:
         formatting.number(found.regret[0], 4),
         f"{len(found.flips)} ({len(found.sure_flips)} sure)",
     ]
+
+
+def _rank_set(item: RankedRecipe) -> str:
+    """A candidate's rank set; a control isn't ranked but compared with the baseline."""
+    return formatting.span(item.best_rank, item.worst_rank, "–") if item.is_candidate else ""

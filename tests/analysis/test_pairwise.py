@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import studentized_range, ttest_rel, tukey_hsd
+from scipy.stats import t as student
 
 from curricle.analysis.pairwise import SEED_CAP, compare_all, probability_best, smallest_sufficient
 
@@ -68,6 +69,21 @@ def test_pair_with_a_noisy_control_has_games_and_howells_interval() -> None:
     assert found.margin[4, 0] == pytest.approx(critical * np.sqrt(own + pooled), rel=1e-3)
 
 
+def test_controls_against_one_recipe_are_planned_comparisons() -> None:
+    values = RANDOM.normal(0, 1, (6, 4))
+    control = np.array([False] * 4 + [True] * 2)
+    found = compare_all(values, control, 0.95)
+    fit, seeds = found.fit, 4
+    own = max((values[5] - fit.effects).var(ddof=1), fit.variance) / seeds
+    pooled = fit.variance * np.diag(fit.covariance)[0]
+    df = seeds - 1
+    error = np.sqrt(own + pooled)
+    assert found.planned_margin[5, 0] == pytest.approx(student.ppf(1 - 0.05 / 4, df) * error)
+    p = 2 * 2 * student.sf(abs(found.difference[5, 0]) / error, df)
+    assert found.planned_p_values[5, 0] == pytest.approx(min(p, 1.0))
+    np.testing.assert_array_equal(found.planned_margin[:4, :4], found.margin[:4, :4])
+
+
 def test_a_quiet_control_is_not_taken_at_its_word() -> None:
     values = RANDOM.normal(0, 1, (5, 3))
     values[4] = values[:4].mean(axis=0) + 1
@@ -84,7 +100,7 @@ def test_intervals_cover_jointly(ratio: float, missing: float) -> None:
     control = np.arange(10) >= 8
     noise = np.where(control, ratio, 1.0)[:, None]
     gaps = truth[:, None] - truth[None, :]
-    held, held_controls, rank_sets = 0, 0, 0
+    held, held_controls, held_planned, rank_sets = 0, 0, 0, 0
     for _ in range(tables):
         values = truth[:, None] + random.normal(0, 3, 3) + noise * random.normal(size=(10, 3))
         values[(random.random((10, 3)) < missing) & (np.arange(3) > 0)] = np.nan
@@ -92,10 +108,14 @@ def test_intervals_cover_jointly(ratio: float, missing: float) -> None:
         inside = np.abs(found.difference - gaps) <= found.margin
         held += inside[:8, :8].all()
         held_controls += inside[8:].all()
+        held_planned += (np.abs(found.difference - gaps) <= found.planned_margin)[8:, 0].all()
         rank_sets += _rank_sets_hold(truth, found.difference + found.margin < 0)
-    print(f"candidates {held}, controls {held_controls}, rank sets {rank_sets} of {tables}")
+    print(
+        f"candidates {held}, controls {held_controls}, planned {held_planned}, rank sets {rank_sets} of {tables}"
+    )
     assert 0.93 * tables <= held <= 0.97 * tables
     assert held_controls >= 0.93 * tables
+    assert held_planned >= 0.93 * tables
     assert rank_sets >= 0.95 * tables
 
 
