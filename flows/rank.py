@@ -4,7 +4,7 @@ from prefect.artifacts import create_table_artifact
 
 from curricle.analysis.ranking import Ranking
 from curricle.flows.prepare import prepare
-from curricle.flows.stage import stage
+from curricle.flows.stage import artifact_key, stage
 from curricle.tasks.plan import Decision, StudyPlan
 from curricle.tasks.produce import produce_all
 from curricle.tasks.session import Session
@@ -39,8 +39,8 @@ def show_ranking(study: str, ranking: Ranking) -> None:
         }
         for item in ranking.recipes
     ]
-    key = "".join(letter if letter.isalnum() else "-" for letter in study.lower())
-    create_table_artifact(rows, key=f"{key}-ranking", description="Recipes at the tiny rate")
+    key = artifact_key(study, "ranking")
+    create_table_artifact(rows, key=key, description="Recipes at the tiny rate")
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -1,6 +1,7 @@
 """Prefect's and MLflow's web pages over a study's data, on loopback unless told otherwise."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -9,10 +10,11 @@ import sys
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, NoReturn
 
 from curricle.core.errors import CurricleError, InputError
 from curricle.recipes.study import Study
@@ -25,13 +27,16 @@ Process = subprocess.Popen[bytes]
 
 @dataclass(frozen=True)
 class Server:
-    """One server process: its command, the address a person opens, the one that tells health."""
+    """One server process: its command, the address that tells health, the page a person opens.
+
+    `page` is asked for once the server answers.
+    """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
-    address: str
     health: str
+    page: Callable[[], str]
 
 
 def serve_pages(
@@ -56,18 +61,26 @@ def serve_pages(
     for server, port in zip(servers, (prefect_port, mlflow_port), strict=True):
         _check_port(server.name, host, port)
     processes: list[Process] = []
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
     with contextlib.ExitStack() as stack:
         logs = [stack.enter_context(tempfile.TemporaryFile()) for _ in servers]
         stack.callback(_stop_all, processes)
         processes += map(_start, servers, logs)
         for server, process, log in zip(servers, processes, logs, strict=True):
             _wait_until_healthy(server, process, log)
-            announce(f"{server.name:<8} {server.address}")
+            announce(f"{server.name:<8} {server.page()}")
         announce("Ctrl-C ends both.")
         with contextlib.suppress(KeyboardInterrupt):
             while all(process.poll() is None for process in processes):
                 time.sleep(0.5)
             raise CurricleError("a server has ended by itself")
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    """Both signals end the servers; a shell's background job starts with SIGINT ignored."""
+    del number, frame
+    raise KeyboardInterrupt
 
 
 def _stop_all(processes: Sequence[Process]) -> None:
@@ -90,7 +103,9 @@ def _prefect(host: str, port: int) -> Server:
     )
     # The page asks port 4200 for its data unless it is told where the API is.
     environment = {"PREFECT_SERVER_UI_API_URL": f"{address}/api"}
-    return Server("Prefect", command, environment, f"{address}/dashboard", f"{address}/api/health")
+    return Server(
+        "Prefect", command, environment, f"{address}/api/health", lambda: f"{address}/runs"
+    )
 
 
 def _mlflow(study: Study, host: str, port: int) -> Server:
@@ -103,7 +118,25 @@ def _mlflow(study: Study, host: str, port: int) -> Server:
     )
     # Without job execution, and with one worker, the server takes 0.5 GB instead of 2.6.
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    return Server("MLflow", command, environment, address, f"{address}/health")
+    return Server(
+        "MLflow",
+        command,
+        environment,
+        f"{address}/health",
+        lambda: f"{address}/#/{_experiment_path(address, study.name)}",
+    )
+
+
+def _experiment_path(address: str, name: str) -> str:
+    """Where MLflow's pages show the runs of the experiment called `name`."""
+    query = urllib.parse.urlencode({"experiment_name": name})
+    url = f"{address}/api/2.0/mlflow/experiments/get-by-name?{query}"
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own address
+            number = json.load(answer)["experiment"]["experiment_id"]
+    except (urllib.error.URLError, OSError):
+        return "experiments"
+    return f"experiments/{number}/runs"
 
 
 def _check_port(name: str, host: str, port: int) -> None:

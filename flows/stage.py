@@ -49,3 +49,9 @@ def stage(name: str, after: Sequence[StageFlow] = ()) -> Callable[[StageBody], S
         )(run)
 
     return decorate
+
+
+def artifact_key(study: str, what: str) -> str:
+    """A key as Prefect wants it for an artifact of a study: lower-case letters, digits, dashes."""
+    name = "".join(letter if letter.isalnum() else "-" for letter in study.lower())
+    return f"{name}-{what}"

@@ -9,7 +9,7 @@ from curricle.analysis.report import render_report
 from curricle.analysis.summary import render_summary
 from curricle.core.store import Store
 from curricle.tasks.plan import StudyPlan
-from curricle.tasks.report import REPORT, gather, report_step
+from curricle.tasks.report import REPORT, SUMMARY, gather, report_step
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,12 @@ def read_outcome(plan: StudyPlan, store: Store, *, seconds: float) -> Outcome:
     """What there is to say now; `seconds` is what the command took."""
     decision = plan.decide(store)
     report = report_step(plan, store).artifact if decision.from_ranking else None
-    path = str(store.folder(report) / REPORT) if report and store.exists(report) else None
-    lines = [render_summary(gather(plan, store), path)]
+    folder = store.folder(report) if report and store.exists(report) else None
+    path = str(folder / REPORT) if folder else None
+    if folder:
+        lines = [(folder / SUMMARY).read_text(encoding="utf-8"), f"Report: {path}"]
+    else:
+        lines = [render_summary(gather(plan, store))]
     lines.append(f"took {time.strftime('%M min %S s', time.gmtime(seconds))}")
     best = decision.best if decision.from_ranking else None
     return Outcome(plan.study.name, best, path, seconds, "\n".join(lines))
