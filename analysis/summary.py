@@ -24,6 +24,7 @@ def render_summary(content: ReportContent, report_path: str | None = None) -> st
     sections = [
         _heading(content),
         _findings(content),
+        _datasets(content),
         _recipes(content),
         _confirmation(content),
         _arms(content),
@@ -64,6 +65,32 @@ def _wrapped(text: str, *, label: str = "", indent: int = 0) -> str:
 def _heading(content: ReportContent) -> str:
     gap = WIDTH - len(content.study) - len(content.status)
     return f"{content.study}{' ' * max(gap, 2)}{content.status}\n{'=' * WIDTH}"
+
+
+def _datasets(content: ReportContent) -> str:
+    """What preparing made of each recipe; only until there is a ranking to look at."""
+    if content.corpus is None or content.tiny is not None:
+        return ""
+    sizes = content.corpus.groupby("recipe", sort=False)[["documents", "tokens"]].sum()
+    rows = [
+        [
+            str(recipe),
+            f"{int(size['documents']):,}",
+            f"{int(size['tokens']):,}",
+            _dropped(content, str(recipe)),
+        ]
+        for recipe, size in sizes.iterrows()
+    ]
+    header = ("recipe", "documents", "tokens", "dropped")
+    return "\n".join(["Datasets", table(header, rows, frozenset({0, 3}))])
+
+
+def _dropped(content: ReportContent, recipe: str) -> str:
+    if content.drops is None:
+        return ""
+    mine = content.drops[content.drops["recipe"] == recipe]
+    counts = mine.groupby("reason", sort=False)["documents"].sum()
+    return ", ".join(f"{reason} {count:,}" for reason, count in counts.items())
 
 
 def _findings(content: ReportContent) -> str:

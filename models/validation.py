@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from curricle.core.errors import InputError
 from curricle.core.token_dataset import TokenDataset
 from curricle.models.decoder import Decoder
 
@@ -21,11 +22,19 @@ def select_samples(dataset: TokenDataset, tokens_per_domain: int) -> npt.NDArray
     """The first samples of each domain, at most `tokens_per_domain` tokens, at least one sample.
 
     A dataset's documents lie in random order, so the first ones are a random choice, and the same
-    one for every model.
+    one for every model. Raises InputError for a domain shorter than one sample.
     """
     limit = max(1, tokens_per_domain // dataset.sequence_length)
     domains = dataset.domain_of_samples()
     chosen = [np.flatnonzero(domains == index)[:limit] for index in range(len(dataset.domains))]
+    for name, samples in zip(dataset.domains, chosen, strict=True):
+        if not len(samples):
+            tokens = dataset.manifest["domains"][name]["tokens"]
+            raise InputError(
+                f"held-out domain {name!r}: {tokens} tokens",
+                expected=f"at least one window of {dataset.sequence_length} tokens and one more",
+                fix="give it more text, or shorten tokenizer.sequence_length",
+            )
     return np.concatenate(chosen)
 
 

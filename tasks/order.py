@@ -1,5 +1,6 @@
 """Steps that precompute what a run reads, and when."""
 
+import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,9 +67,9 @@ class OrderStep(Step):
         return f"{self.name}, seed {self.random.seed}"
 
     @property
+    @abc.abstractmethod
     def random(self) -> "RandomOrderStep":
         """The random order it starts from, itself in the simplest case."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -55,7 +56,7 @@ class ProgressDisplay:
 class Stage:
     """Counts finished pieces of one stage."""
 
-    def __init__(self, bars: Progress, bar: object, name: str, total: int, *, plain: bool) -> None:
+    def __init__(self, bars: Progress, bar: TaskID, name: str, total: int, *, plain: bool) -> None:
         self._bars, self._bar, self._name, self._total = bars, bar, name, total
         self._plain = plain
         self._done = 0
@@ -66,7 +67,7 @@ class Stage:
         """One more piece is finished."""
         with self._lock:
             self._done += 1
-            self._bars.update(self._bar, completed=self._done)  # type: ignore[arg-type]
+            self._bars.update(self._bar, completed=self._done)
             if self._plain:
                 self._print()
 

@@ -18,6 +18,7 @@ from curricle.core.token_dataset import TokenDataset
 from curricle.models.decoder import build_model
 from curricle.models.schedule import learning_rate_at
 from curricle.models.training import build_optimizer, train
+from curricle.models.validation import select_samples
 
 Variant = Callable[..., TrainingSpec]
 
@@ -76,6 +77,14 @@ def test_what_is_learnt_is_measured_per_domain(
         assert len(mine) == entry["samples"] == 48 // spec.model.sequence_length
         assert entry["loss"] == pytest.approx(mine["loss"].mean())
         assert entry["loss"] < facts["first_loss"] - 0.05
+
+
+def test_a_held_out_domain_shorter_than_a_sample_is_named(
+    training_spec: TrainingSpec, inputs: dict[str, Path]
+) -> None:
+    dataset = TokenDataset(inputs["validation"], sequence_length=10_000)
+    with pytest.raises(InputError, match=r"held-out domain 'even': 620 tokens, expected at least"):
+        select_samples(dataset, 10)
 
 
 def test_metrics_are_lines_with_tokens(
