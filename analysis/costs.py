@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from curricle.analysis.results import RUN_COLUMNS
@@ -62,8 +63,16 @@ class ScoringCharge:
 
 
 def costs_of(results: pd.DataFrame) -> Costs:
-    """The cost of each stage of a results table; a run with many metrics counts once."""
+    """The cost of each stage of a results table; a run with many metrics counts once.
+
+    A target run that confirmed the ranking before is the same run, trained once: it counts there.
+    """
     runs = _runs(results)
+    same = [name for name in RUN_COLUMNS if name != "stage"]
+    confirmed = set(runs.loc[runs["stage"] == "confirm", same].itertuples(index=False, name=None))
+    keys = runs[same].itertuples(index=False, name=None)
+    shared = np.array([key in confirmed for key in keys], dtype=bool)
+    runs = runs[~((runs["stage"] == "target") & shared)]
     found = []
     for stage in _ORDER:
         rows = runs[runs["stage"] == stage]

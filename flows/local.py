@@ -1,12 +1,16 @@
 """Running a flow in this process, against Prefect's ephemeral server or the one configured."""
 
+import contextlib
 import importlib
 import os
+import re
+import signal
 import socket
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from prefect import tags
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -26,6 +30,9 @@ UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.SCHEDULED]
 def run_local(flow_name: str, study: str, overrides: Sequence[str]) -> Outcome:
     """Run `curricle.flows.<flow_name>` and return what there is to say about the study now."""
     started = time.monotonic()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+    _end_orphaned_servers()
     flow = getattr(importlib.import_module(f"curricle.flows.{flow_name}"), flow_name)
     # Joining the heartbeat's thread costs a second per flow; heartbeats serve workers alone.
     with (
@@ -39,7 +46,42 @@ def run_local(flow_name: str, study: str, overrides: Sequence[str]) -> Outcome:
         with tags(*_process_tags()):
             flow(study, list(overrides))
         _wait_for_rows(client)
-        return read_outcome(plan, session.store, seconds=time.monotonic() - started)
+    outcome = read_outcome(plan, session.store, seconds=time.monotonic() - started)
+    return outcome.with_failures(session.tracker.failures)
+
+
+def _end_orphaned_servers() -> None:
+    """End ephemeral Prefect servers over this study's database whose starter was killed.
+
+    Prefect ends its server when its process ends in order; after SIGKILL the server would stay.
+    """
+    home = f"PREFECT_HOME={os.environ.get('PREFECT_HOME', '')}".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        if b"prefect.server.api.server" not in _read(process / "cmdline"):
+            continue
+        parent = re.search(rb"PPid:\t(\d+)", _read(process / "status"))
+        starter = Path("/proc", parent[1].decode(), "environ") if parent else process
+        if home in _read(process / "environ") and home not in _read(starter):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(process.name), signal.SIGTERM)
+
+
+def _read(path: Path) -> bytes:
+    """What the kernel tells of a process; nothing if it has ended or belongs to somebody else."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _leave(number: int, frame: object) -> NoReturn:
+    """Leave at once: whatever is half-done is thrown away by the next run, which goes on from here.
+
+    Winding down in order would talk to a server that the same Ctrl-C has ended.
+    """
+    del frame
+    print("interrupted: the same command goes on from here", file=sys.stderr, flush=True)
+    os._exit(128 + number)
 
 
 def _process_tags() -> tuple[str, str]:
@@ -47,14 +89,19 @@ def _process_tags() -> tuple[str, str]:
 
 
 def _mark_dead_runs(client: SyncPrefectClient) -> None:
-    """Mark runs as crashed whose process on this machine is gone, as after SIGKILL."""
+    """Mark runs and their tasks as crashed whose process on this machine is gone (SIGKILL)."""
     host, own = _process_tags()
-    running = {"state": {"type": {"any_": [StateType.RUNNING]}}, "tags": {"all_": [host]}}
-    for run in client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(running)):
+    unfinished: dict[str, Any] = {"state": {"type": {"any_": UNFINISHED}}}
+    mine = FlowRunFilter.model_validate({**unfinished, "tags": {"all_": [host]}})
+    state: Any = Crashed(message="The process that ran this is gone.")
+    for run in client.read_flow_runs(flow_run_filter=mine):
         process = next((tag for tag in run.tags if tag.startswith("process:")), own)
-        if not Path("/proc", process.removeprefix("process:")).exists():
-            state: Any = Crashed(message="The process that ran this is gone.")
-            client.set_flow_run_state(run.id, state, force=True)
+        if Path("/proc", process.removeprefix("process:")).exists():
+            continue
+        tasks = TaskRunFilter.model_validate({**unfinished, "flow_run_id": {"any_": [str(run.id)]}})
+        for task_run in client.read_task_runs(task_run_filter=tasks):
+            client.set_task_run_state(task_run.id, state, force=True)
+        client.set_flow_run_state(run.id, state, force=True)
 
 
 def _wait_for_rows(client: SyncPrefectClient) -> None:

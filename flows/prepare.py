@@ -9,7 +9,8 @@ from curricle.tasks.session import Session
 @stage("prepare")
 def prepare(session: Session, plan: StudyPlan) -> None:
     """Turn the study's sources into token datasets."""
-    if not session.store.exists(plan.ranking().artifact):
+    trains = session.results["flow"] != "prepare"
+    if trains and not session.store.exists(plan.ranking().artifact):
         session.start_workers()  # their imports take seconds, while the corpus is read
     produce_all("reading the corpus", [plan.corpus])
     produce_all("training the tokenizer", [plan.tokenizer])

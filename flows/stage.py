@@ -31,7 +31,7 @@ def stage(name: str, after: Sequence[StageFlow] = ()) -> Callable[[StageBody], S
                 plan = session.results.setdefault("plan", StudyPlan(session.study))
                 assert isinstance(plan, StudyPlan)
                 if "flow" not in session.results:
-                    session.results["flow"] = str(flow_run.get_id())
+                    session.results["flow"] = name
                     session.tracker.follow_flow(str(flow_run.get_id()))
                 for earlier in after:
                     if earlier.name not in session.results:

@@ -18,9 +18,8 @@ import pyarrow.parquet as pq
 import torch
 from tokenizers import Tokenizer
 
-from curricle.core.errors import InputError
 from curricle.core.jobs import MultipleChoiceSpec
-from curricle.core.questions import Question, read_questions
+from curricle.core.questions import Question, read_questions, split_shots
 from curricle.models.checkpoint import load_model
 from curricle.models.decoder import Decoder
 from curricle.models.flops import forward_flops_per_token
@@ -46,7 +45,7 @@ def multiple_choice(
     """
     model = load_model(inputs["checkpoint"])
     tokenizer = load_tokenizer(inputs["tokenizer"])
-    dev, test = _split(read_questions(inputs["questions"]), spec.shots)
+    dev, test = split_shots(read_questions(inputs["questions"]), spec.shots)
     contexts = [prompt(question, dev[question.subject][: spec.shots]) for question in test]
     pairs = [_encode(tokenizer, text, f" {letter}") for text in contexts for letter in LETTERS]
     likelihood_QA = log_likelihoods(model, pairs).reshape(len(test), len(LETTERS))
@@ -124,24 +123,6 @@ def log_likelihoods(model: Decoder, pairs: Sequence[Pair]) -> Floats:
                 target_K1 = torch.tensor(cut[index][0][-count:])[:, None]
                 out[index] = log_probability_KV.gather(1, target_K1).sum().item()
     return out
-
-
-def _split(
-    questions: Sequence[Question], shots: int
-) -> tuple[dict[str, list[Question]], list[Question]]:
-    dev: dict[str, list[Question]] = defaultdict(list)
-    test = [question for question in questions if question.split == "test"]
-    for question in questions:
-        if question.split == "dev":
-            dev[question.subject].append(question)
-    for subject in sorted({question.subject for question in test}):
-        if len(dev[subject]) < shots:
-            raise InputError(
-                f"subject {subject}: {len(dev[subject])} dev questions",
-                expected=f"at least {shots}, one per shot",
-                fix="lower multiple_choice.shots, or add dev questions",
-            )
-    return dev, test
 
 
 def _ask(question: Question) -> str:

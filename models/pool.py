@@ -73,6 +73,8 @@ class _Worker:
             text=True,
             encoding="utf-8",
             errors="replace",
+            # The terminal's Ctrl-C is for the parent; a worker ends when its input closes.
+            start_new_session=True,
         )
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         assert self._process.stderr is not None

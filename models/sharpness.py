@@ -88,7 +88,7 @@ def lanczos_largest(
         values, vectors = np.linalg.eigh(tridiagonal)
         eigenvalue = float(values[-1])
         residual = abs(beta * float(vectors[-1, -1])) / max(abs(eigenvalue), 1e-30)
-        if residual <= tolerance:
+        if residual <= tolerance or beta == 0.0:
             break
         off_diagonal.append(beta)
         basis.append(candidate / beta)

@@ -18,8 +18,9 @@ Integers = npt.NDArray[np.int64]
 def partition(num_samples: int, holdout: float, seed: int, part: Part) -> Integers:
     """Sample ids of one part: `proxy` is the share `holdout` that scoring proxies train on.
 
-    Each sample falls to one part by chance, the same for every run of a study, so that a proxy
-    never scores what it was trained on.
+    Each sample falls to one part by chance, the same for every run of a study, so that no target
+    reads a sample that a scoring proxy was trained on. Neighbouring windows of one document, and
+    copies that a recipe leaves in, may still fall to both parts.
     """
     if part == "all":
         return np.arange(num_samples, dtype=np.int64)

@@ -62,6 +62,8 @@ class FilesSource(Spec):
                 "exactly one of them",
                 "name the domain, or the column that holds it",
             )
+        if self.domain == "average":
+            _refuse("domain 'average'", "another name: results use it for the mean", "rename it")
         return self
 
 
@@ -228,6 +230,16 @@ class Proxy(Training):
 
     learning_rates: tuple[PositiveFloat, ...] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _rates_differ(self) -> Self:
+        if len(set(self.learning_rates)) < len(self.learning_rates):
+            _refuse(
+                f"learning_rates {list(self.learning_rates)}",
+                "each rate once",
+                "remove the repeated one",
+            )
+        return self
+
     @property
     def tiny_rate(self) -> float:
         """The rate whose ranking counts."""
@@ -313,11 +325,31 @@ class Evaluation(Spec):
     mmlu: str | None = None
     sharpness: Sharpness | None = Sharpness()
 
+    @model_validator(mode="after")
+    def _mmlu_is_asked(self) -> Self:
+        if self.mmlu is not None and self.multiple_choice is None:
+            _refuse(
+                "mmlu given while multiple_choice is null",
+                "settings for how to ask it",
+                "remove mmlu, or give multiple_choice: {shots: 5}",
+            )
+        return self
+
 
 class Tracking(Spec):
     """MLflow's tracking address; by default a SQLite file beside the artifacts."""
 
     mlflow: str | None = None
+
+    @model_validator(mode="after")
+    def _no_credentials(self) -> Self:
+        if self.mlflow is not None and "@" in self.mlflow.split("://")[-1].split("/")[0]:
+            _refuse(
+                "mlflow: an address with a user name in it",
+                "an address alone",
+                "put MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD into the environment",
+            )
+        return self
 
 
 class Study(Spec):
@@ -347,6 +379,44 @@ class Study(Spec):
                     f"{self.tokenizer.sequence_length} = {smallest} tokens",
                     f"raise {label}.tokens or lower {label}.batch_size",
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _scoring_checkpoints_are_apart(self) -> Self:
+        per_step = self.proxy.batch_size * self.tokenizer.sequence_length
+        steps = self.scoring.tokens // per_step
+        places = [round(share * steps) for share in (self.scoring.early, *self.scoring.late)]
+        if 0 in places or len(set(places)) < len(places):
+            _refuse(
+                f"scoring.tokens {self.scoring.tokens}: {steps} steps of {per_step} tokens",
+                "enough steps to keep the early and late checkpoints apart",
+                "raise scoring.tokens, or move scoring.early and scoring.late apart",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _curricula_have_names_of_their_own(self) -> Self:
+        taken = {"random"}
+        for name in self.curricula:
+            labels = {name, f"anti-{name}", f"{name}-reshuffled"}
+            if clash := sorted(taken & labels):
+                _refuse(
+                    f"curriculum {name!r} has an arm called {clash[0]!r} like another one",
+                    "arms with names of their own",
+                    "rename the curriculum",
+                )
+            taken |= labels
+        return self
+
+    @model_validator(mode="after")
+    def _confirms_recipes_it_has(self) -> Self:
+        plain = sum(recipe.order is None for recipe in self.recipes.values())
+        if self.target.confirm > plain:
+            _refuse(
+                f"target.confirm {self.target.confirm} with {plain} recipes in random order",
+                f"a number from 2 to {plain}",
+                "lower target.confirm",
+            )
         return self
 
     @model_validator(mode="after")

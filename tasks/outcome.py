@@ -1,7 +1,7 @@
 """What a command says at its end."""
 
-import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,16 @@ class Outcome:
     seconds: float
     text: str
 
+    def with_failures(self, failures: Sequence[str]) -> "Outcome":
+        """The same, telling what MLflow didn't take."""
+        if not failures:
+            return self
+        line = (
+            f"MLflow: {len(failures)} messages failed, the first: {failures[0]}. The same command "
+            "again forwards what is missing."
+        )
+        return replace(self, text=f"{self.text}\n{line}")
+
     def to_plain(self) -> dict[str, Any]:
         """JSON values, without the text."""
         return {key: value for key, value in asdict(self).items() if key != "text"}
@@ -37,7 +47,7 @@ def read_outcome(plan: StudyPlan, store: Store, *, seconds: float) -> Outcome:
         lines = [(folder / SUMMARY).read_text(encoding="utf-8"), f"Report: {path}"]
     else:
         lines = [render_summary(gather(plan, store))]
-    lines.append(f"took {time.strftime('%M min %S s', time.gmtime(seconds))}")
+    lines.append(f"took {int(seconds // 60)} min {int(seconds % 60)} s")
     best = decision.best if decision.from_ranking else None
     return Outcome(plan.study.name, best, path, seconds, "\n".join(lines))
 

@@ -37,7 +37,8 @@ class StageOverview:
 def overview(study: Study, stages: Sequence[str] | None = None) -> list[StageOverview]:
     """The study's stages, or those named.
 
-    FLOPs are those of training and scoring. Minutes use this machine's own rate where the store has
+    FLOPs are those of training alone: what scoring and evaluation take depends on the size of
+    datasets that don't exist yet. Minutes use this machine's own rate where the store has
     finished runs, and a typical core's otherwise.
     """
     store = Store(study.store, create=False)

@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from curricle.core.questions import read_questions, split_shots
 from curricle.core.store import Store
 from curricle.recipes.corpus import corpus_identity
 from curricle.recipes.study import Study
@@ -14,7 +15,7 @@ def state_folder(study: Study) -> Path:
     SQLite needs a real file system, so a store on S3 keeps them on the machine that runs the study.
     """
     if "://" not in study.store:
-        return Path(study.store).resolve()
+        return Path(study.store).expanduser().resolve()
     return Path.home() / ".curricle" / hashlib.sha256(study.store.encode()).hexdigest()[:16]
 
 
@@ -22,9 +23,12 @@ def make_places(study: Study) -> Path:
     """Make the store and the databases' folder, and return the latter.
 
     Looks at the sources first, so that a missing one leaves nothing behind. Raises InputError for
-    a missing source and for a store that can't be written.
+    a missing source, a question set that can't be used, and a store that can't be written.
     """
     corpus_identity(study.corpora)
+    if study.evaluation.mmlu and study.evaluation.multiple_choice:
+        questions = read_questions(Path(study.evaluation.mmlu))
+        split_shots(questions, study.evaluation.multiple_choice.shots)
     Store(study.store)
     folder = state_folder(study)
     (folder / "prefect").mkdir(parents=True, exist_ok=True)

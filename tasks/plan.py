@@ -138,7 +138,7 @@ class StudyPlan:
             baseline=self.study.baseline,
             roles={name: recipe.role for name, recipe in recipes.items()},
             order_only=tuple(name for name, recipe in recipes.items() if recipe.order),
-            order_blind=tuple(rate for rate in rates if rate < self.study.proxy.standard_rate),
+            order_blind=tuple(rate for rate in rates if rate < max(rates) or len(rates) == 1),
         )
 
     def tiny_ranking(self, store: Store) -> Ranking:
@@ -154,8 +154,8 @@ class StudyPlan:
         recipes = self.study.recipes
         plain = [name for name, recipe in recipes.items() if not recipe.order]
         plain.sort(key=lambda name: recipes[name].role == "bad-control")
-        chosen = (*plain[: self.study.target.confirm - 1], plain[-1])
-        return Decision(self.study.baseline, chosen, from_ranking=False)
+        assumed = (*plain[: self.study.target.confirm - 1], plain[-1])
+        return Decision(self.study.baseline, assumed, from_ranking=False)
 
     def layout(self, store: Store) -> dict[str, list[Step]]:
         """All steps by stage, as far as they can be told now; each with the first that needs it."""

@@ -9,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.utilities.annotations import quote
 
+from curricle.core.errors import JobError
 from curricle.core.store import Artifact
 from curricle.tasks.session import Session, current_session
 from curricle.tasks.step import Step
@@ -19,12 +20,18 @@ from curricle.tasks.step import Step
 def produce(step: Step) -> Artifact:
     """Make the step's artifact from its inputs' and return its reference."""
     session = current_session()
+    if session.first_error is not None:
+        raise JobError("not started, since another step failed")
 
     def build(folder: Path) -> Mapping[str, Any] | None:
         inputs = {role: session.store.folder(item.artifact) for role, item in step.inputs.items()}
         return step.build(session, inputs, folder)
 
-    artifact = session.store.produce(step.request, build)
+    try:
+        artifact = session.store.produce(step.request, build)
+    except BaseException as error:
+        session.first_error = session.first_error or error
+        raise
     _track(step, session)
     return artifact
 
@@ -32,7 +39,8 @@ def produce(step: Step) -> Artifact:
 def produce_all(stage: str, steps: Sequence[Step]) -> None:
     """Make the artifacts of `steps` that the store lacks, side by side, their inputs before them.
 
-    `stage` names the progress bar. Raises the first error after the steps under way have ended.
+    `stage` names the progress bar. Raises the first error after the steps under way have ended;
+    those waiting aren't started.
     """
     session = current_session()
     missing: dict[Artifact, Step] = {}
@@ -51,6 +59,8 @@ def produce_all(stage: str, steps: Sequence[Step]) -> None:
         future.add_done_callback(lambda _: bar.advance())
     for future in futures:
         future.wait()
+    if session.first_error is not None:
+        raise session.first_error
     for future in futures:
         future.result()
 

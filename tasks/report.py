@@ -59,8 +59,11 @@ class ReportStep(Step):
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        """The study, but for the places where things are kept."""
-        return self.plan.study.model_dump(mode="json", exclude={"store", "tracking"})
+        """The study, but for the places where things are kept or found."""
+        places = {"store", "tracking", "corpora"}
+        plain = self.plan.study.model_dump(mode="json", exclude=places)
+        plain["evaluation"].pop("mmlu")
+        return plain
 
     @property
     def inputs(self) -> Mapping[str, Step]:

@@ -5,7 +5,6 @@ import functools
 from collections.abc import Iterator, Sequence
 
 from curricle.core import provenance
-from curricle.core.plain import fingerprint
 from curricle.core.store import Store
 from curricle.models.pool import JobPool
 from curricle.recipes.loading import load_study
@@ -20,8 +19,9 @@ _open: list["Session"] = []
 class Session:
     """One study at work in this process. Opened by the outermost flow, found by every task.
 
-    `results` keeps the plan, the outermost flow's run id and what each stage's flow returned, so
-    that a later stage of the same session doesn't run it again.
+    `results` keeps the plan, the outermost flow's name and what each stage's flow returned, so
+    that a later stage of the same session doesn't run it again. After `first_error` no further step
+    is started.
     """
 
     def __init__(self, study: Study) -> None:
@@ -29,12 +29,13 @@ class Session:
         self.store = Store(study.store)
         self.store.sweep()
         self.results: dict[str, object] = {}
+        self.first_error: BaseException | None = None
         self.progress = ProgressDisplay()
         self.tracker = Tracker(
             uri=tracking_uri(study),
             artifact_root=str(state_folder(study) / "mlflow-artifacts"),
             study=study.name,
-            study_key=study_key(study),
+            study_key=f"study-{study.name}",
             tags=common_tags(),
         )
 
@@ -78,11 +79,6 @@ def open_session(study: str, overrides: Sequence[str]) -> Iterator[Session]:
     finally:
         _open.pop()
         session.close(finished=finished)
-
-
-def study_key(study: Study) -> str:
-    """What tells this study from others in the tracker: everything but where things are kept."""
-    return fingerprint(study.model_dump(mode="json", exclude={"store", "tracking"}))
 
 
 def common_tags() -> dict[str, str]:

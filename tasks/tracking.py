@@ -9,7 +9,6 @@ import contextlib
 import json
 import logging
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -40,6 +39,7 @@ class TrackedRun:
     datasets: Mapping[str, str]
     values: Mapping[str, float]
     tokens: int
+    time_ms: int
     metrics_file: Path | None = None
 
     def addition(self, part: str, values: Mapping[str, float]) -> "TrackedRun":
@@ -181,7 +181,8 @@ class Tracker:
 def _points(run: TrackedRun) -> Iterator["Metric"]:
     from mlflow.entities import Metric
 
-    last = time.time_ns() // 1_000_000
+    # A time of the record's, not of now: a point that is logged twice is then the same point.
+    last = run.time_ms
     if run.metrics_file is not None:
         for line in run.metrics_file.read_text(encoding="utf-8").splitlines():
             entry = json.loads(line)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -108,11 +109,12 @@ class TrainingStep(Step):
     def tracked_run(self, session: Session) -> TrackedRun:
         """The MLflow run: tags, settings, datasets, the metrics file and the final losses."""
         store = session.store
-        columns = self.columns(store.facts(self.artifact))
+        record = store.record(self.artifact)
+        columns = self.columns(record["facts"])
         shown = ("stage", "recipe", "curriculum", "family", "size", "learning_rate", "seed")
         inputs = self.inputs
         return TrackedRun(
-            key=self.artifact.fingerprint,
+            key=f"{self.artifact.fingerprint}-{self.stage}",
             part="training",
             name=self.label,
             tags={
@@ -131,5 +133,6 @@ class TrainingStep(Step):
                 if row["metric"] == "validation/loss"
             },
             tokens=self.training.tokens,
+            time_ms=round(datetime.fromisoformat(record["created"]).timestamp() * 1000),
             metrics_file=store.folder(self.artifact) / "metrics.jsonl",
         )

@@ -1,9 +1,10 @@
 """The command line. Heavy packages are imported inside the commands that need them."""
 
+import contextlib
 import json
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -163,7 +164,8 @@ def results(study: str, overrides: tuple[str, ...], file_format: str, output: Pa
 
     content = render_results(collect_results(plan, store), file_format)
     if output is not None:
-        output.write_bytes(content)
+        with _writing(output):
+            output.write_bytes(content)
     else:
         sys.stdout.buffer.write(content)
 
@@ -182,7 +184,8 @@ def report(study: str, overrides: tuple[str, ...], output: Path | None) -> None:
     from curricle.tasks.outcome import write_report
 
     path = output or Path(f"{plan.study.name}-report.html")
-    write_report(plan, store, path)
+    with _writing(path):
+        write_report(plan, store, path)
     click.echo(str(path))
 
 
@@ -230,6 +233,19 @@ def ui(
     from curricle.flows.servers import serve_pages
 
     serve_pages(spec, host, prefect_port, mlflow_port, announce=click.echo)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn the ways in which `path` can't be written into an InputError."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{path}: {error.strerror}",
+            expected="a file that can be written",
+            fix="give another --output",
+        ) from None
 
 
 def _open_plan(study: str, overrides: Sequence[str]) -> tuple[Any, Any]:

@@ -54,6 +54,51 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process.wait()
 
 
+def started(tiny_study: Path, folder: Path) -> subprocess.Popen[str]:
+    """A run with a server of its own that has begun to train."""
+    process = subprocess.Popen(
+        [str(PROGRAM), "run", str(tiny_study)],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline, before = time.monotonic() + 120, artifacts(folder, "checkpoint")
+    while artifacts(folder, "checkpoint") < before + 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert process.poll() is None
+    return process
+
+
+def prefect_servers(folder: Path) -> list[str]:
+    """Ids of the processes that serve Prefect over the database in `folder`."""
+    home = f"PREFECT_HOME={folder / 'store' / 'prefect'}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            serves = b"prefect.server.api" in (process / "cmdline").read_bytes()
+            if serves and home in (process / "environ").read_bytes():
+                found.append(process.name)
+    return found
+
+
+def test_interruptions_end_at_once_and_leave_nothing_running(
+    curricle: Curricle, tiny_study: Path, tmp_path: Path
+) -> None:
+    process = started(tiny_study, tmp_path)
+    os.killpg(process.pid, signal.SIGINT)  # what a terminal's Ctrl-C does
+    _, printed = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert printed.endswith("interrupted: the same command goes on from here\n")
+
+    killed = started(tiny_study, tmp_path)
+    killed.kill()
+    killed.wait()
+    assert len(prefect_servers(tmp_path)) == 1, "Prefect's server outlives a killed process"
+    assert curricle("prepare", str(tiny_study)).returncode == 0
+    assert prefect_servers(tmp_path) == []
+
+
 def results(curricle: Curricle, study: Path) -> list[dict[str, str]]:
     printed = curricle("results", str(study), "--format", "csv")
     assert printed.returncode == 0, printed.stderr

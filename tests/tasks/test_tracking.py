@@ -41,6 +41,7 @@ def run(tmp_path: Path) -> TrackedRun:
         datasets={"training": "store/dataset/untouched/0123"},
         values={"validation/loss/average": 2.5},
         tokens=300,
+        time_ms=2000,
         metrics_file=metrics,
     )
 

@@ -11,7 +11,8 @@ import io
 import re
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,3 +171,25 @@ def _malformed(place: str, row: int, problem: str) -> InputError:
         expected="question, four choices, answer letter A to D",
         fix="mend that row",
     )
+
+
+def split_shots(
+    questions: Sequence[Question], shots: int
+) -> tuple[dict[str, list[Question]], list[Question]]:
+    """Dev questions by subject, and all test questions.
+
+    Raises InputError for a subject with fewer dev questions than `shots`.
+    """
+    dev: dict[str, list[Question]] = defaultdict(list)
+    test = [question for question in questions if question.split == "test"]
+    for question in questions:
+        if question.split == "dev":
+            dev[question.subject].append(question)
+    for subject in sorted({question.subject for question in test}):
+        if len(dev[subject]) < shots:
+            raise InputError(
+                f"subject {subject}: {len(dev[subject])} dev questions",
+                expected=f"at least {shots}, one per shot",
+                fix="lower multiple_choice.shots, or add dev questions",
+            )
+    return dev, test

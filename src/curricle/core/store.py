@@ -108,6 +108,8 @@ class Store:
         self.is_local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
         if self.is_local and create and not os.access(self.base, os.R_OK | os.W_OK | os.X_OK):
             raise _unusable(root, PermissionError("no permission to read and write"))
+        if self.is_local and Path(self.base).is_file():
+            raise _unusable(root, NotADirectoryError("is a file"))
         self._cache = Path(self.base) if self.is_local else _cache_folder(root)
 
     def exists(self, artifact: Artifact) -> bool:
