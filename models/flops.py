@@ -19,10 +19,3 @@ def forward_flops_per_token(spec: ModelSpec) -> int:
 def training_flops_per_token(spec: ModelSpec) -> int:
     """Operations of forward and backward: three times the forward pass."""
     return 3 * forward_flops_per_token(spec)
-
-
-def parameter_count(spec: ModelSpec) -> int:
-    """Parameters of a GPT-2 of this shape, tied embeddings counted once."""
-    layer = 12 * spec.width**2 + 13 * spec.width
-    embeddings = (spec.vocabulary_size + spec.sequence_length) * spec.width
-    return embeddings + spec.num_layers * layer + 2 * spec.width

@@ -20,10 +20,11 @@ from tokenizers import Tokenizer
 
 from curricle.core.jobs import MultipleChoiceSpec
 from curricle.core.questions import Question, read_questions, split_shots
+from curricle.core.tokenizer_file import load_tokenizer
 from curricle.models.checkpoint import load_model
 from curricle.models.decoder import Decoder
 from curricle.models.flops import forward_flops_per_token
-from curricle.models.text import load_tokenizer, token_byte_lengths
+from curricle.models.text import token_byte_lengths
 
 LETTERS = "ABCD"
 RESULT, ROWS = "multiple_choice.json", "multiple_choice.parquet"

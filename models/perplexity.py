@@ -9,9 +9,10 @@ import numpy as np
 
 from curricle.core.jobs import PerplexitySpec
 from curricle.core.token_dataset import TokenDataset
+from curricle.core.tokenizer_file import load_tokenizer
 from curricle.models.checkpoint import load_model
 from curricle.models.flops import forward_flops_per_token
-from curricle.models.text import load_tokenizer, token_byte_lengths
+from curricle.models.text import token_byte_lengths
 from curricle.models.validation import select_samples, validate
 
 RESULT = "perplexity.json"

@@ -1,27 +1,10 @@
-"""Reading a stored tokenizer, and how many bytes of text each of its tokens stands for."""
+"""How many bytes of text each token of a tokenizer stands for."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
-
-from curricle.core.errors import IntegrityError
-
-TOKENIZER = "tokenizer.json"
-
-
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer of an artifact's folder. Raises IntegrityError if it can't be read."""
-    try:
-        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-    except Exception as error:
-        # The library raises bare Exception for a missing or damaged file.
-        raise IntegrityError(f"{folder / TOKENIZER}: {error}") from None
-    # Text that spells out a special token is text.
-    tokenizer.encode_special_tokens = True
-    return tokenizer
 
 
 def token_byte_lengths(tokenizer: Tokenizer) -> npt.NDArray[np.int64]:

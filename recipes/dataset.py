@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from curricle.core.errors import InputError
 from curricle.core.token_dataset import DatasetWriter, TokenizedDocument
+from curricle.core.tokenizer_file import load_tokenizer
 from curricle.recipes.documents import Drops, read_documents
 from curricle.recipes.mixing import leading_documents, shares
 from curricle.recipes.steps import apply_steps
@@ -19,7 +20,6 @@ from curricle.recipes.tokenizing import (
     END_OF_TEXT_ID,
     Tokens,
     encode,
-    load_tokenizer,
     tokenizer_digest,
 )
 

@@ -21,11 +21,10 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
-from curricle.core.errors import IntegrityError
+from curricle.core.tokenizer_file import TOKENIZER
 from curricle.recipes.documents import read_documents
 from curricle.recipes.study import TokenizerSpec
 
-TOKENIZER = "tokenizer.json"
 END_OF_TEXT, END_OF_TEXT_ID = "<|endoftext|>", 0
 
 # Documents encoded at once: enough to keep all cores busy, few enough to bound the memory.
@@ -66,17 +65,6 @@ def train(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.encode_special_tokens = True
-    return tokenizer
-
-
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer stored in `folder`. Raises IntegrityError if its file can't be read."""
-    try:
-        text = (folder / TOKENIZER).read_text(encoding="utf-8")
-        tokenizer = Tokenizer.from_str(text)
-    except Exception as error:  # tokenizers raises plain Exception
-        raise IntegrityError(f"{folder / TOKENIZER}: {error}") from None
     tokenizer.encode_special_tokens = True
     return tokenizer
 

@@ -29,9 +29,10 @@ from curricle.core.plain import to_plain
 from curricle.core.scores_file import read_scores
 from curricle.core.store import Store
 from curricle.core.token_dataset import TokenDataset, read_manifest
+from curricle.core.tokenizer_file import load_tokenizer
 from curricle.recipes.ordering import partition
 from curricle.recipes.study import Study
-from curricle.recipes.tokenizing import decode, load_tokenizer
+from curricle.recipes.tokenizing import decode
 from curricle.tasks.evaluation import EvaluationStep
 from curricle.tasks.plan import ARMS, RANDOM, StudyPlan
 from curricle.tasks.results import collect_results

@@ -9,10 +9,11 @@ from tests.recipes.made_up import prose, table_of
 
 from curricle.core.errors import InputError
 from curricle.core.token_dataset import TokenDataset, read_manifest
+from curricle.core.tokenizer_file import load_tokenizer
 from curricle.recipes.dataset import build_dataset
 from curricle.recipes.documents import write_documents
 from curricle.recipes.study import Recipe, TokenizerSpec
-from curricle.recipes.tokenizing import build_tokenizer, decode, load_tokenizer, tokenizer_digest
+from curricle.recipes.tokenizing import build_tokenizer, decode, tokenizer_digest
 
 TEXTS = {
     domain: {f"{domain}{number}": prose(1000 * start + number, 60) for number in range(15)}

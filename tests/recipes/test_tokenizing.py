@@ -11,6 +11,7 @@ from tests.recipes.made_up import prose, table_of
 from tokenizers import Tokenizer
 
 from curricle.core.errors import IntegrityError
+from curricle.core.tokenizer_file import load_tokenizer
 from curricle.recipes.documents import write_documents
 from curricle.recipes.study import TokenizerSpec
 from curricle.recipes.tokenizing import (
@@ -19,7 +20,6 @@ from curricle.recipes.tokenizing import (
     build_tokenizer,
     decode,
     encode,
-    load_tokenizer,
     train,
 )
 
