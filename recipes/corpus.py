@@ -19,8 +19,8 @@ from curricle.recipes.documents import (
 )
 from curricle.recipes.minhash import MinHashSettings, copies_of
 from curricle.recipes.sources import identity_of, read_source
+from curricle.recipes.specs.sources import Source
 from curricle.recipes.splitting import is_held_out, split
-from curricle.recipes.study import Source
 from curricle.recipes.summaries import held_out_summaries, write_summaries
 
 TRAIN, VALIDATION = "train.parquet", "validation.parquet"

@@ -14,8 +14,8 @@ from curricle.core.token_dataset import DatasetWriter, TokenizedDocument
 from curricle.core.tokenizer_file import load_tokenizer
 from curricle.recipes.documents import Drops, read_documents
 from curricle.recipes.mixing import leading_documents, shares
+from curricle.recipes.specs.recipe import Recipe
 from curricle.recipes.steps import apply_steps
-from curricle.recipes.study import Recipe
 from curricle.recipes.tokenizing import (
     END_OF_TEXT_ID,
     Tokens,

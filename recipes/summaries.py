@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from curricle.recipes.sources.docstrings import Docstring, docstrings_of
 from curricle.recipes.sources.installed import InstalledFile
 from curricle.recipes.sources.python_environment import decode, python_files
-from curricle.recipes.study import PythonEnvironmentSource, Source
+from curricle.recipes.specs.sources import PythonEnvironmentSource, Source
 
 MINIMUM_CHARACTERS, MAXIMUM_CHARACTERS, MINIMUM_WORDS = 20, 100, 4
 

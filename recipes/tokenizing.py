@@ -23,7 +23,7 @@ from tokenizers.trainers import BpeTrainer
 
 from curricle.core.tokenizer_file import TOKENIZER
 from curricle.recipes.documents import read_documents
-from curricle.recipes.study import TokenizerSpec
+from curricle.recipes.specs.recipe import TokenizerSpec
 
 END_OF_TEXT, END_OF_TEXT_ID = "<|endoftext|>", 0
 

@@ -11,7 +11,8 @@ from curricle.core.plain import fingerprint
 from curricle.core.questions import read_questions, write_questions
 from curricle.recipes.corpus import build_corpus, corpus_identity
 from curricle.recipes.questions import build_questions
-from curricle.recipes.study import Source, TokenizerSpec
+from curricle.recipes.specs.recipe import TokenizerSpec
+from curricle.recipes.specs.sources import Source
 from curricle.recipes.tokenizing import build_tokenizer
 from curricle.tasks.session import Session
 from curricle.tasks.step import Step

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from curricle.recipes.dataset import build_dataset
-from curricle.recipes.study import Recipe
+from curricle.recipes.specs.recipe import Recipe
 from curricle.tasks.corpus import CorpusStep, TokenizerStep
 from curricle.tasks.session import Session
 from curricle.tasks.step import Step

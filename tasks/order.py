@@ -20,7 +20,8 @@ from curricle.recipes.ordering import (
     reshuffled,
     sorted_order,
 )
-from curricle.recipes.study import Curriculum, OrderSpec
+from curricle.recipes.specs.recipe import OrderSpec
+from curricle.recipes.specs.training import Curriculum
 from curricle.tasks.dataset import DatasetStep
 from curricle.tasks.scores import LearnabilityStep, SampleStatisticsStep
 from curricle.tasks.session import Session

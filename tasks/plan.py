@@ -19,7 +19,10 @@ from curricle.core.jobs import (
 )
 from curricle.core.store import Artifact, Store
 from curricle.recipes.ordering import Part
-from curricle.recipes.study import Proxy, PythonEnvironmentSource, Recipe, Study, Target, Training
+from curricle.recipes.specs.recipe import Recipe
+from curricle.recipes.specs.sources import PythonEnvironmentSource
+from curricle.recipes.specs.training import Proxy, Target, Training
+from curricle.recipes.study import Study
 from curricle.tasks.corpus import (
     CorpusStep,
     DocstringQuestionsStep,

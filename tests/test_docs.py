@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from curricle.recipes.study import Recipe, Study
+from curricle.recipes.specs.recipe import Recipe
+from curricle.recipes.study import Study
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

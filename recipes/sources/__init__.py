@@ -5,7 +5,7 @@ from typing import Any
 
 from curricle.recipes.documents import Document, Drops
 from curricle.recipes.sources import files, python_environment
-from curricle.recipes.study import PythonEnvironmentSource, Source
+from curricle.recipes.specs.sources import PythonEnvironmentSource, Source
 
 
 def identity_of(source: Source) -> dict[str, Any]:

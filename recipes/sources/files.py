@@ -10,7 +10,7 @@ from typing import Any
 from curricle.core.errors import InputError
 from curricle.recipes.documents import Document, Drops, unusable_reason
 from curricle.recipes.sources.file_formats import KNOWN_SUFFIXES, Columns, Row, damaged, reader_of
-from curricle.recipes.study import FilesSource
+from curricle.recipes.specs.sources import FilesSource
 
 UNKNOWN_DOMAIN = "unknown"
 # Domains name files of the dataset, so they keep to what the study allows for names.

@@ -28,7 +28,7 @@ from curricle.recipes.sources.package_files import (
     parts_of,
     unwanted_reason,
 )
-from curricle.recipes.study import PythonEnvironmentSource
+from curricle.recipes.specs.sources import PythonEnvironmentSource
 
 
 def identity(source: PythonEnvironmentSource) -> dict[str, Any]:

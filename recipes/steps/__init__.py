@@ -10,10 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from curricle.recipes.documents import Drops
-from curricle.recipes.steps.deduplication import exact_dedup, minhash_dedup
-from curricle.recipes.steps.quality import quality_filter
-from curricle.recipes.steps.shuffling import shuffle_letters, shuffle_words
-from curricle.recipes.study import (
+from curricle.recipes.specs.steps import (
     ExactDedup,
     MinHashDedup,
     QualityFilter,
@@ -21,6 +18,9 @@ from curricle.recipes.study import (
     ShuffleWords,
     Step,
 )
+from curricle.recipes.steps.deduplication import exact_dedup, minhash_dedup
+from curricle.recipes.steps.quality import quality_filter
+from curricle.recipes.steps.shuffling import shuffle_letters, shuffle_words
 
 
 def apply_step(step: Step, documents: pa.Table, seed: int, drops: Drops) -> pa.Table:

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from curricle.recipes.documents import Drops, drop_rows, normalized
 from curricle.recipes.minhash import MinHashSettings, near_duplicate_clusters
-from curricle.recipes.study import MinHashDedup
+from curricle.recipes.specs.steps import MinHashDedup
 
 EXACT_REASON, NEAR_REASON = "exact-duplicate", "near-duplicate"
 

@@ -8,7 +8,7 @@ import re
 import pyarrow as pa
 
 from curricle.recipes.documents import Drops, drop_rows
-from curricle.recipes.study import QualityFilter
+from curricle.recipes.specs.steps import QualityFilter
 
 # Gopher counts hash signs and ellipses as symbols.
 _SYMBOL = re.compile(r"#|\.\.\.|…")

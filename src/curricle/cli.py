@@ -1,23 +1,22 @@
 """The command line. Heavy packages are imported inside the commands that need them."""
 
-import contextlib
 import json
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from curricle import __version__
+from curricle.commands.common import json_option, open_plan, study_options, writing
 from curricle.core.errors import CurricleError, InputError
 
 if TYPE_CHECKING:
     from curricle.recipes.study import Study
 
 EXIT_INPUT, EXIT_FAILURE, EXIT_INTERRUPTED = 2, 1, 130
-Command = Callable[..., Any]
 
 _ORDER = ("prepare", "rank", "confirm", "score", "pretrain", "evaluate")
 STAGES_UNTIL = {
@@ -85,21 +84,6 @@ def commands() -> None:
     """
 
 
-def _study_options(command: Command) -> Command:
-    command = click.option(
-        "--set",
-        "overrides",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Override a key of the study, e.g. --set proxy.learning_rates=[1e-5,1e-3].",
-    )(command)
-    return click.argument("study")(command)
-
-
-def _json_option(command: Command) -> Command:
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
-
-
 def _run_stage(
     flow_name: str, study: str, overrides: Sequence[str], dry_run: bool, as_json: bool
 ) -> None:
@@ -120,9 +104,9 @@ def _run_stage(
 
 
 def _add_stage_command(name: str, flow_name: str, help_text: str) -> None:
-    @_study_options
+    @study_options
     @click.option("--dry-run", is_flag=True, help="Print what would run and what it costs.")
-    @_json_option
+    @json_option
     def command(study: str, overrides: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
         _run_stage(flow_name, study, overrides, dry_run, as_json)
 
@@ -136,8 +120,8 @@ for _name, (_flow, _help) in STAGES.items():
 
 
 @commands.command()
-@_study_options
-@_json_option
+@study_options
+@json_option
 def status(study: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Show how far a study has come, stage by stage.
 
@@ -149,7 +133,7 @@ def status(study: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
 
 @commands.command()
-@_study_options
+@study_options
 @click.option(
     "--format", "file_format", type=click.Choice(["csv", "parquet", "json"]), default="csv"
 )
@@ -159,19 +143,19 @@ def results(study: str, overrides: tuple[str, ...], file_format: str, output: Pa
 
     Example: curricle results quickstart --format parquet --output results.parquet
     """
-    plan, store = _open_plan(study, overrides)
+    plan, store = open_plan(study, overrides)
     from curricle.tasks.results import collect_results, render_results
 
     content = render_results(collect_results(plan, store), file_format)
     if output is not None:
-        with _writing(output):
+        with writing(output):
             output.write_bytes(content)
     else:
         sys.stdout.buffer.write(content)
 
 
 @commands.command()
-@_study_options
+@study_options
 @click.option(
     "--output", type=click.Path(path_type=Path), help="HTML file; default: <study>-report.html."
 )
@@ -180,18 +164,18 @@ def report(study: str, overrides: tuple[str, ...], output: Path | None) -> None:
 
     Example: curricle report quickstart --output report.html
     """
-    plan, store = _open_plan(study, overrides)
+    plan, store = open_plan(study, overrides)
     from curricle.tasks.outcome import write_report
 
     path = output or Path(f"{plan.study.name}-report.html")
-    with _writing(path):
+    with writing(path):
         write_report(plan, store, path)
     click.echo(str(path))
 
 
 @commands.command()
 @click.argument("store")
-@_json_option
+@json_option
 def verify(store: str, as_json: bool) -> None:
     """Check a store's files against their records.
 
@@ -213,7 +197,7 @@ def verify(store: str, as_json: bool) -> None:
 
 
 @commands.command()
-@_study_options
+@study_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--prefect-port", default=4200, show_default=True)
 @click.option("--mlflow-port", default=5000, show_default=True)
@@ -233,29 +217,6 @@ def ui(
     from curricle.flows.servers import serve_pages
 
     serve_pages(spec, host, prefect_port, mlflow_port, announce=click.echo)
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn the ways in which `path` can't be written into an InputError."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"{path}: {error.strerror}",
-            expected="a file that can be written",
-            fix="give another --output",
-        ) from None
-
-
-def _open_plan(study: str, overrides: Sequence[str]) -> tuple[Any, Any]:
-    from curricle.recipes.loading import load_study
-
-    spec = load_study(study, overrides)
-    from curricle.core.store import open_existing
-    from curricle.tasks.plan import StudyPlan
-
-    return StudyPlan(spec), open_existing(spec.store)
 
 
 def _print_plan(spec: "Study", flow_name: str, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from tests.recipes.made_up import jaccard, package, prose
 from curricle.core.errors import InputError
 from curricle.recipes.corpus import build_corpus, corpus_identity
 from curricle.recipes.documents import normalized, read_documents
-from curricle.recipes.study import FilesSource, PythonEnvironmentSource, Source
+from curricle.recipes.specs.sources import FilesSource, PythonEnvironmentSource, Source
 
 FRACTION = 0.2
 

@@ -12,7 +12,7 @@ from curricle.core.token_dataset import TokenDataset, read_manifest
 from curricle.core.tokenizer_file import load_tokenizer
 from curricle.recipes.dataset import build_dataset
 from curricle.recipes.documents import write_documents
-from curricle.recipes.study import Recipe, TokenizerSpec
+from curricle.recipes.specs.recipe import Recipe, TokenizerSpec
 from curricle.recipes.tokenizing import build_tokenizer, decode, tokenizer_digest
 
 TEXTS = {

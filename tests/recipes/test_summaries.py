@@ -4,7 +4,7 @@ import pytest
 from tests.recipes.conftest import Install
 
 from curricle.recipes.sources.python_environment import python_files
-from curricle.recipes.study import FilesSource, PythonEnvironmentSource
+from curricle.recipes.specs.sources import FilesSource, PythonEnvironmentSource
 from curricle.recipes.summaries import (
     Summary,
     first_sentence,

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from curricle.core.errors import IntegrityError
 from curricle.core.tokenizer_file import load_tokenizer
 from curricle.recipes.documents import write_documents
-from curricle.recipes.study import TokenizerSpec
+from curricle.recipes.specs.recipe import TokenizerSpec
 from curricle.recipes.tokenizing import (
     END_OF_TEXT,
     END_OF_TEXT_ID,
@@ -76,7 +76,7 @@ def test_the_same_documents_give_the_same_file_in_another_process(
     other.mkdir()
     script = (
         "import sys, pathlib\n"
-        "from curricle.recipes.study import TokenizerSpec\n"
+        "from curricle.recipes.specs.recipe import TokenizerSpec\n"
         "from curricle.recipes.tokenizing import build_tokenizer\n"
         "spec, paths = TokenizerSpec(vocabulary_size=350), map(pathlib.Path, sys.argv[1:])\n"
         "build_tokenizer(spec, *paths)"

@@ -10,7 +10,7 @@ import pytest
 from curricle.core.errors import InputError
 from curricle.recipes.documents import Document, Drops
 from curricle.recipes.sources import identity_of, read_source
-from curricle.recipes.study import FilesSource
+from curricle.recipes.specs.sources import FilesSource
 
 ROWS = [
     {"text": "first text", "key": "k1", "where": "w1", "kind": "news"},

@@ -10,7 +10,7 @@ from curricle.recipes.documents import Document, Drops
 from curricle.recipes.sources import identity_of, read_source
 from curricle.recipes.sources.installed import InstalledFile
 from curricle.recipes.sources.package_files import DOMAINS
-from curricle.recipes.study import PythonEnvironmentSource
+from curricle.recipes.specs.sources import PythonEnvironmentSource
 
 LONG = PythonEnvironmentSource(source="python-environment", megabytes_per_domain=10.0)
 

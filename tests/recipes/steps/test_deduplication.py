@@ -3,8 +3,8 @@ import pytest
 from tests.recipes.made_up import jaccard, prose, table_of
 
 from curricle.recipes.documents import Drops
+from curricle.recipes.specs.steps import ExactDedup, MinHashDedup
 from curricle.recipes.steps import apply_step
-from curricle.recipes.study import ExactDedup, MinHashDedup
 
 EXACT = ExactDedup(step="exact-dedup")
 NEAR = MinHashDedup(step="minhash-dedup")

@@ -4,9 +4,9 @@ from hypothesis import strategies as st
 from tests.recipes.made_up import prose, table_of
 
 from curricle.recipes.documents import Drops
+from curricle.recipes.specs.steps import QualityFilter
 from curricle.recipes.steps import apply_step
 from curricle.recipes.steps.quality import duplicate_line_fraction, reason_to_drop
-from curricle.recipes.study import QualityFilter
 
 FILTER = QualityFilter(step="quality-filter")
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tests.recipes.made_up import prose, table_of
 
 from curricle.recipes.documents import Drops
+from curricle.recipes.specs.steps import ShuffleLetters, ShuffleWords
 from curricle.recipes.steps import apply_step
 from curricle.recipes.steps.shuffling import permute_letters, permute_words
-from curricle.recipes.study import ShuffleLetters, ShuffleWords
 
 LETTERS = ShuffleLetters(step="shuffle-letters")
 WORDS = ShuffleWords(step="shuffle-words")

@@ -1,7 +1,7 @@
 from tests.recipes.made_up import prose, table_of
 
+from curricle.recipes.specs.steps import ExactDedup, QualityFilter, ShuffleWords
 from curricle.recipes.steps import apply_steps
-from curricle.recipes.study import ExactDedup, QualityFilter, ShuffleWords
 
 
 def test_steps_follow_one_another_and_each_accounts_for_all_it_sees() -> None:

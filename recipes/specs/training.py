@@ -1,0 +1,144 @@
+"""How models are trained: the proxies that rank, the targets, and the runs that score samples."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from curricle.core.jobs import ModelSpec, OptimizerSpec
+from curricle.recipes.specs.base import (
+    Fraction,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ProperFraction,
+    Spec,
+    refuse,
+)
+from curricle.recipes.specs.recipe import TokenizerSpec
+
+MINIMUM_SEEDS = 3
+
+
+class Training(Spec):
+    """Model size and optimizer settings that proxies and targets have in common."""
+
+    family: Literal["gpt2"] = "gpt2"
+    num_layers: PositiveInt
+    width: PositiveInt
+    num_heads: PositiveInt
+    tokens: PositiveInt
+    batch_size: PositiveInt = 8
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    final_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
+    weight_decay: NonNegativeFloat = 0.1
+    gradient_clip: PositiveFloat = 1.0
+    seeds: Annotated[int, Field(ge=MINIMUM_SEEDS)] = MINIMUM_SEEDS
+    threads: PositiveInt = 1
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.num_heads:
+            refuse(
+                f"width {self.width} with num_heads {self.num_heads}",
+                "a width that is a multiple of num_heads",
+                "change one of them",
+            )
+        return self
+
+    def model_spec(self, tokenizer: TokenizerSpec) -> ModelSpec:
+        """The model's shape under the study's tokenizer."""
+        return ModelSpec(
+            family=self.family,
+            num_layers=self.num_layers,
+            width=self.width,
+            num_heads=self.num_heads,
+            vocabulary_size=tokenizer.vocabulary_size,
+            sequence_length=tokenizer.sequence_length,
+        )
+
+    def optimizer_spec(self, learning_rate: float) -> OptimizerSpec:
+        """The optimizer at one peak rate."""
+        return OptimizerSpec(
+            learning_rate=learning_rate,
+            schedule=self.schedule,
+            warmup_fraction=self.warmup_fraction,
+            final_fraction=self.final_fraction,
+            weight_decay=self.weight_decay,
+            gradient_clip=self.gradient_clip,
+        )
+
+
+class Proxy(Training):
+    """The small models that rank the recipes.
+
+    Each recipe is trained at each of `learning_rates`. The smallest is the tiny rate, whose ranking
+    counts; the largest is the standard rate it is compared with.
+    """
+
+    learning_rates: tuple[PositiveFloat, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _rates_differ(self) -> Self:
+        if len(set(self.learning_rates)) < len(self.learning_rates):
+            refuse(
+                f"learning_rates {list(self.learning_rates)}",
+                "each rate once",
+                "remove the repeated one",
+            )
+        return self
+
+    @property
+    def tiny_rate(self) -> float:
+        """The rate whose ranking counts."""
+        return min(self.learning_rates)
+
+    @property
+    def standard_rate(self) -> float:
+        """The rate usual practice would take; also judges recipes that differ only in order."""
+        return max(self.learning_rates)
+
+
+class Target(Training):
+    """The larger model; `confirm` recipes (best, middle, bad control) are trained at its size."""
+
+    learning_rate: PositiveFloat
+    confirm: Annotated[int, Field(ge=2)] = 3
+
+
+class Scoring(Spec):
+    """How learnability is measured: a proxy per seed, trained on samples that no target reads.
+
+    `holdout` is the share of the samples set aside for the proxy; `early` the share of its run
+    after which the early checkpoint is taken, `late` those whose mean loss counts as late.
+    """
+
+    tokens: PositiveInt
+    learning_rate: PositiveFloat
+    holdout: ProperFraction = 0.3
+    early: ProperFraction = 0.2
+    late: tuple[Fraction, ...] = (0.8, 0.9, 1.0)
+
+    @model_validator(mode="after")
+    def _early_before_late(self) -> Self:
+        if self.early >= min(self.late, default=0):
+            refuse(
+                f"early {self.early} with late {list(self.late)}",
+                "an early checkpoint before all late ones",
+                "lower early, or give later late checkpoints",
+            )
+        return self
+
+
+class Curriculum(Spec):
+    """A growing pool over ranked samples (Fan & Jaggi, arXiv 2310.15389).
+
+    At progress p batches are drawn from the top `start_fraction + (1 - start_fraction) * p /
+    full_at` of the samples, ranked by `score` inside each domain (`within: domain`) or over all.
+    """
+
+    score: Literal["learnability"] = "learnability"
+    pacing: Literal["growing-pool"] = "growing-pool"
+    start_fraction: Fraction = 0.25
+    full_at: Fraction = 0.5
+    within: Literal["domain", "all"] = "domain"
