@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import functools
 import importlib
+import importlib.util
 import os
 import re
 import statistics
@@ -24,18 +25,24 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from curricle.kernels.bigram_cross_entropy import bigram_cross_entropy, fit_bigram_model
+from curricle.kernels.bigram_cross_entropy import reference as bigram_reference
 from curricle.kernels.linear_cross_entropy import linear_cross_entropy
-from curricle.kernels.linear_cross_entropy.onednn import exact_onednn
 from curricle.kernels.linear_cross_entropy.reference import losses_and_gradients
+from curricle.kernels.minhash import minhash
+from curricle.kernels.onednn import exact_onednn
 from curricle.kernels.sequence_entropy import sequence_entropy
 
 SHAPES = {"cpu": ["1024,64,4096", "1024,128,4096", "4096,128,50257"], "cuda": ["8192,768,50257"]}
 SEQUENCES = {"cpu": (1024, 1024, 50257), "cuda": (65536, 1024, 50257)}
+HASHES_EACH = 200
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+Functions = dict[str, Callable[[], object]]
 
 
 class Implementation(NamedTuple):
@@ -196,20 +203,51 @@ def sorted_entropy(tokens_BT: Tensor, vocabulary_size: int) -> Tensor:
     return sum_B
 
 
-def compare_entropies(settings: argparse.Namespace) -> None:
-    """Print the table of sequence_entropy."""
-    rows, length, vocabulary = SEQUENCES[settings.device]
-    tokens_BT = (torch.rand(rows, length) ** 4 * vocabulary).long().to(settings.device)
-    candidates = {"torch.sort": sorted_entropy, "curricle": sequence_entropy}
-    functions = {
-        name: functools.partial(each, tokens_BT, vocabulary) for name, each in candidates.items()
+def rensa_signatures(hashes_S: Tensor, offsets: Tensor, permutations: int) -> object:
+    """MinHash signatures by rensa, as NumPy's users get them."""
+    rensa: Any = importlib.import_module("rensa")
+    matrix = rensa.RMinHash.digest_matrix_from_flat_token_hashes(
+        hashes_S.numpy(), offsets.numpy().astype(np.uint64), num_perm=permutations, seed=1
+    )
+    return np.array(matrix.to_rows(), dtype=np.uint64)
+
+
+def sequence_operations(device: str) -> dict[str, Functions]:
+    """For each operation on tokens or hashes, ours last and what it is compared with."""
+    rows, length, vocabulary = SEQUENCES[device]
+    tokens_BT = (torch.rand(rows, length) ** 4 * vocabulary).long().to(device)
+    model = fit_bigram_model(tokens_BT[: rows // 4], vocabulary)
+    documents, permutations = rows * 4, 112
+    offsets = torch.arange(documents + 1).to(device) * HASHES_EACH
+    bits_S = torch.randint(-(2**63), 2**63 - 1, (documents * HASHES_EACH,))
+    hashes_S = bits_S.view(torch.uint64).to(device)
+    entropies: Functions = {"torch.sort": lambda: sorted_entropy(tokens_BT, vocabulary)}
+    entropies["curricle"] = lambda: sequence_entropy(tokens_BT, vocabulary)
+    bigrams: Functions = {}
+    if device == "cuda":  # on the CPU this is ours
+        bigrams["torch.searchsorted"] = lambda: bigram_reference.cross_entropy(tokens_BT, model)
+    bigrams["curricle"] = lambda: bigram_cross_entropy(tokens_BT, model)
+    signatures: Functions = {}
+    if device == "cpu" and importlib.util.find_spec("rensa"):
+        signatures["rensa"] = lambda: rensa_signatures(hashes_S, offsets, permutations)
+    signatures["curricle"] = lambda: minhash(hashes_S, offsets, permutations, seed=1)
+    sizes = f"{documents} x {HASHES_EACH} x {permutations}"
+    return {
+        f"sequence_entropy, B,T,V = {rows},{length},{vocabulary}": entropies,
+        f"bigram_cross_entropy, B,T,V = {rows},{length},{vocabulary}": bigrams,
+        f"minhash, documents x hashes x permutations = {sizes}": signatures,
     }
-    medians = milliseconds(functions, settings.repeats)
-    print(f"\nsequence_entropy, B,T,V = {rows},{length},{vocabulary}\n")
-    print("| implementation | ms | times torch.sort's speed |")
-    print("|---|---|---|")
-    for name, median in medians.items():
-        print(f"| {name} | {median:.2f} | {medians['torch.sort'] / median:.2f} |")
+
+
+def compare_operations(settings: argparse.Namespace) -> None:
+    """Print a table of each operation on tokens or hashes."""
+    torch.manual_seed(0)
+    for title, functions in sequence_operations(settings.device).items():
+        medians = milliseconds(functions, settings.repeats)
+        first, peer = next(iter(medians.items()))
+        print(f"\n{title}\n\n| implementation | ms | times the speed of {first} |\n|---|---|---|")
+        for name, median in medians.items():
+            print(f"| {name} | {median:.2f} | {peer / median:.2f} |")
 
 
 def parse() -> argparse.Namespace:
@@ -254,7 +292,7 @@ def main() -> None:
     for shape in settings.shape:
         for mode in MODES:
             compare_losses(shape, mode, settings)
-    compare_entropies(settings)
+    compare_operations(settings)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,12 @@ Method: chunks of tokens whose gradients are made in the forward pass, as in Lig
 (arXiv 1805.02867).
 """
 
-import functools
-import importlib.util
 from typing import Any, Literal, Protocol, cast, get_args
 
 import torch
 from torch import Tensor
 
+from curricle.kernels.availability import has_triton
 from curricle.kernels.linear_cross_entropy import reference
 
 Reduction = Literal["mean", "sum", "none"]
@@ -65,8 +64,8 @@ def linear_cross_entropy(
 
     Args:
         hidden_NC: hidden states, floating point, any strides.
-        weight_VC: weight of the head, dtype of `hidden_NC`. Under autocast both are cast to the
-            autocast dtype first, as `torch.nn.functional.linear` would.
+        weight_VC: weight of the head, dtype of `hidden_NC`. Under autocast the two may differ and
+            are multiplied in the autocast dtype, as `torch.nn.functional.linear` would.
         target_N: integers in [0, V), or `ignore_index`.
         ignore_index: tokens with this target have loss 0 and no gradient.
         reduction: "mean" over the tokens that aren't ignored, "sum" over them, or "none".
@@ -78,9 +77,11 @@ def linear_cross_entropy(
         on CPUs with bf16 instructions. The mean is NaN when every token is ignored, with gradients
         of 0, as torch's.
 
-    Gradients reach both inputs and can be taken more than once (`retain_graph=True`), but have no
-    derivative themselves: backward with `create_graph=True` raises. Hessian products need the plain
-    form, `F.cross_entropy(hidden_NC @ weight_VC.T, target_N)`.
+    Gradients reach both inputs, each in its own dtype: under autocast that of an fp32 weight is the
+    fp32 sum itself, not rounded to the autocast dtype. They can be taken more than once
+    (`retain_graph=True`), but have no derivative themselves: backward with `create_graph=True`
+    raises. Hessian products need the plain form, `F.cross_entropy(hidden_NC @ weight_VC.T,
+    target_N)`.
 
     For "mean" and "sum" the gradients are computed in the forward pass and kept until backward:
     call it under `torch.no_grad()` where no gradient is wanted.
@@ -92,25 +93,32 @@ def linear_cross_entropy(
         RuntimeError: in backward with `create_graph=True`.
     """
     _check_shapes(hidden_NC, weight_VC, target_N, reduction)
-    hidden_NC, weight_VC = _autocast(hidden_NC), _autocast(weight_VC)
-    _check_dtypes(hidden_NC, weight_VC, target_N)
+    dtype = _product_dtype(hidden_NC, weight_VC, target_N)
     # Compiled code breaks its graph here: tracing would unroll the loop over chunks. Only then, as
     # torch.compiler.disable takes 1.6 s to import what it needs.
     disable: Any = torch.compiler.disable
     loss = disable(_loss) if torch.compiler.is_compiling() else _loss
-    return cast("Tensor", loss(hidden_NC, weight_VC, target_N.long(), ignore_index, reduction))
+    found = loss(hidden_NC, weight_VC, target_N.long(), ignore_index, reduction, dtype)
+    return cast("Tensor", found)
 
 
 def _loss(
-    hidden_NC: Tensor, weight_VC: Tensor, target_N: Tensor, ignore_index: int, reduction: Reduction
+    hidden_NC: Tensor,
+    weight_VC: Tensor,
+    target_N: Tensor,
+    ignore_index: int,
+    reduction: Reduction,
+    dtype: torch.dtype,
 ) -> Tensor:
-    backend = _backend(hidden_NC)
-    inputs = (hidden_NC, weight_VC, target_N, ignore_index)
+    backend = _backend(hidden_NC.device, dtype)
     differentiable: Any = _TokenLosses if reduction == "none" else _ReducedLoss
     with torch.autocast(hidden_NC.device.type, enabled=False):
         if torch.is_grad_enabled() and (hidden_NC.requires_grad or weight_VC.requires_grad):
-            return cast("Tensor", differentiable.apply(*inputs, reduction, backend))
-        loss_N = backend.token_losses(*inputs)
+            inputs = (hidden_NC, weight_VC, target_N, ignore_index, reduction, dtype, backend)
+            return cast("Tensor", differentiable.apply(*inputs))
+        loss_N = backend.token_losses(
+            hidden_NC.to(dtype), weight_VC.to(dtype), target_N, ignore_index
+        )
         if reduction == "none":
             return loss_N
         return loss_N.sum() / _divisor(target_N, ignore_index, reduction)
@@ -131,14 +139,16 @@ class _ReducedLoss(torch.autograd.Function):
         target_N: Tensor,
         ignore_index: int,
         reduction: str,
+        dtype: torch.dtype,
         backend: Backend,
     ) -> Tensor:
+        wanted = ctx.needs_input_grad[:2]
         loss_N, *gradients = backend.losses_and_gradients(
-            hidden_NC, weight_VC, target_N, ignore_index, None, ctx.needs_input_grad[:2]
+            hidden_NC.to(dtype), weight_VC.to(dtype), target_N, ignore_index, None, wanted
         )
         divisor = _divisor(target_N, ignore_index, reduction)
         ctx.save_for_backward(*gradients, divisor)
-        ctx.dtype = hidden_NC.dtype
+        ctx.dtypes = (hidden_NC.dtype, weight_VC.dtype)
         return loss_N.sum() / divisor
 
     @staticmethod
@@ -146,7 +156,8 @@ class _ReducedLoss(torch.autograd.Function):
         _refuse_create_graph()
         *gradients, divisor = ctx.saved_tensors
         scale = grad_loss / divisor.clamp(min=1)
-        return *(_scaled(gradient, scale, ctx.dtype) for gradient in gradients), *[None] * 4
+        pairs = zip(gradients, ctx.dtypes, strict=True)
+        return *(_scaled(gradient, scale, dtype) for gradient, dtype in pairs), *[None] * 5
 
 
 class _TokenLosses(torch.autograd.Function):
@@ -160,11 +171,14 @@ class _TokenLosses(torch.autograd.Function):
         target_N: Tensor,
         ignore_index: int,
         _reduction: str,
+        dtype: torch.dtype,
         backend: Backend,
     ) -> Tensor:
         ctx.save_for_backward(hidden_NC, weight_VC, target_N)
-        ctx.ignore_index, ctx.backend = ignore_index, backend
-        return backend.token_losses(hidden_NC, weight_VC, target_N, ignore_index)
+        ctx.ignore_index, ctx.dtype, ctx.backend = ignore_index, dtype, backend
+        return backend.token_losses(
+            hidden_NC.to(dtype), weight_VC.to(dtype), target_N, ignore_index
+        )
 
     @staticmethod
     def backward(ctx: Any, grad_loss_N: Tensor) -> tuple[Tensor | None, ...]:
@@ -172,15 +186,15 @@ class _TokenLosses(torch.autograd.Function):
         hidden_NC, weight_VC, target_N = ctx.saved_tensors
         with torch.autocast(hidden_NC.device.type, enabled=False):
             _, *gradients = ctx.backend.losses_and_gradients(
-                hidden_NC,
-                weight_VC,
+                hidden_NC.to(ctx.dtype),
+                weight_VC.to(ctx.dtype),
                 target_N,
                 ctx.ignore_index,
                 grad_loss_N,
                 ctx.needs_input_grad[:2],
             )
-        dtype = hidden_NC.dtype
-        return *(None if each is None else each.to(dtype) for each in gradients), *[None] * 4
+        pairs = zip(gradients, (hidden_NC.dtype, weight_VC.dtype), strict=True)
+        return *(None if each is None else each.to(dtype) for each, dtype in pairs), *[None] * 5
 
 
 def _scaled(gradient: Tensor | None, scale: Tensor, dtype: torch.dtype) -> Tensor | None:
@@ -201,24 +215,23 @@ def _refuse_create_graph() -> None:
         )
 
 
-def _autocast(tensor: Tensor) -> Tensor:
-    device_type = tensor.device.type
-    if tensor.dtype == torch.float64 or not torch.is_autocast_enabled(device_type):
-        return tensor
-    return tensor.to(torch.get_autocast_dtype(device_type))
+def _product_dtype(hidden_NC: Tensor, weight_VC: Tensor, target_N: Tensor) -> torch.dtype:
+    """The dtype that both inputs are multiplied in."""
+    dtypes = [hidden_NC.dtype, weight_VC.dtype, target_N.dtype]
+    device_type = hidden_NC.device.type
+    casts = torch.is_autocast_enabled(device_type) and torch.float64 not in dtypes
+    floating = all(dtype.is_floating_point for dtype in dtypes[:2])
+    if not floating or (dtypes[0] != dtypes[1] and not casts) or dtypes[2] not in _INTEGERS:
+        raise ValueError(_message("dtypes", dtypes, "one floating dtype, int32 or int64"))
+    return torch.get_autocast_dtype(device_type) if casts else hidden_NC.dtype
 
 
-def _backend(hidden_NC: Tensor) -> Backend:
-    if not hidden_NC.is_cuda or hidden_NC.dtype == torch.float64 or not _has_triton():
+def _backend(device: torch.device, dtype: torch.dtype) -> Backend:
+    if device.type != "cuda" or dtype == torch.float64 or not has_triton():
         return reference
     from curricle.kernels.linear_cross_entropy import triton_kernels
 
     return triton_kernels
-
-
-@functools.cache
-def _has_triton() -> bool:
-    return importlib.util.find_spec("triton") is not None
 
 
 def _check_shapes(hidden_NC: Tensor, weight_VC: Tensor, target_N: Tensor, reduction: str) -> None:
@@ -232,12 +245,6 @@ def _check_shapes(hidden_NC: Tensor, weight_VC: Tensor, target_N: Tensor, reduct
         raise ValueError(_message("devices", devices, "one device"))
     if reduction not in get_args(Reduction):
         raise ValueError(f"found reduction {reduction!r}, expected one of {get_args(Reduction)}")
-
-
-def _check_dtypes(hidden_NC: Tensor, weight_VC: Tensor, target_N: Tensor) -> None:
-    dtypes = [hidden_NC.dtype, weight_VC.dtype, target_N.dtype]
-    if dtypes[0] != dtypes[1] or not dtypes[0].is_floating_point or dtypes[2] not in _INTEGERS:
-        raise ValueError(_message("dtypes", dtypes, "one floating dtype, int32 or int64"))
 
 
 def _message(what: str, found: list[Any], expected: str) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from curricle.kernels.linear_cross_entropy.onednn import exact_onednn
+from curricle.kernels.onednn import exact_onednn
 
 # Rows of a chunk. Few rows starve the matrix products, many leave the caches. Milliseconds of
 # forward + backward, AMD EPYC (Zen 5, 2 cores, 32 MiB of L3), torch 2.13, tuned malloc, caches

@@ -9,13 +9,12 @@ In nats: 0 for a sequence of one word repeated, ln T for T different ones.
 Shape suffixes: B sequences, T tokens of each.
 """
 
-import functools
-import importlib.util
-
 import torch
 from torch import Tensor
 
+from curricle.kernels.availability import has_triton
 from curricle.kernels.sequence_entropy import reference
+from curricle.kernels.token_checks import check_tokens
 
 
 def sequence_entropy(tokens_BT: Tensor, vocabulary_size: int) -> Tensor:
@@ -37,29 +36,10 @@ def sequence_entropy(tokens_BT: Tensor, vocabulary_size: int) -> Tensor:
         ValueError: for a shape or dtype other than the above, or a token out of range. On GPU
             looking for such a token waits for the device.
     """
-    _check(tokens_BT, vocabulary_size)
-    if tokens_BT.is_cuda and _has_triton():
+    check_tokens(tokens_BT, vocabulary_size)
+    if tokens_BT.is_cuda and has_triton():
         from curricle.kernels.sequence_entropy import triton_kernels
 
         with torch.cuda.device(tokens_BT.device):  # Triton launches on the current one
             return triton_kernels.entropy(tokens_BT)
     return reference.entropy(tokens_BT.cpu(), vocabulary_size).to(tokens_BT.device)
-
-
-def _check(tokens_BT: Tensor, vocabulary_size: int) -> None:
-    if tokens_BT.dim() != 2 or tokens_BT.shape[1] == 0:
-        shape = tuple(tokens_BT.shape)
-        raise ValueError(f"found tokens of shape {shape}, expected (B, T) with T at least 1")
-    if tokens_BT.is_floating_point() or tokens_BT.is_complex() or tokens_BT.dtype == torch.bool:
-        raise ValueError(f"found tokens of {tokens_BT.dtype}, expected integers")
-    if len(tokens_BT) == 0:
-        return
-    low, high = (int(end) for end in tokens_BT.aminmax())
-    if low < 0 or high >= vocabulary_size:
-        wrong = low if low < 0 else high
-        raise ValueError(f"found token {wrong}, expected 0 to {vocabulary_size - 1}")
-
-
-@functools.cache
-def _has_triton() -> bool:
-    return importlib.util.find_spec("triton") is not None

@@ -3,7 +3,6 @@
 import itertools
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from curricle.kernels.linear_cross_entropy import linear_cross_entropy, reference
 from curricle.kernels.linear_cross_entropy.function import Reduction
-from curricle.kernels.linear_cross_entropy.onednn import exact_onednn, onednn_is_exact
 
 SHAPES = [(1, 1, 1), (1, 3, 2), (7, 5, 3), (33, 17, 101), (257, 8, 70), (600, 32, 301)]
 REDUCTIONS: list[Reduction] = ["mean", "sum", "none"]
@@ -219,6 +217,44 @@ def test_autocast_rounds_inputs_as_linear_does(monkeypatch: pytest.MonkeyPatch) 
     assert [gradient.dtype for gradient in gradients] == [torch.float32, torch.float32]
 
 
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("hidden_dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("native", [False, True])
+def test_autocast_with_a_master_weight(
+    native: bool, hidden_dtype: torch.dtype, reduction: Reduction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As exact as the plain form under autocast, but the weight's gradient isn't rounded to bf16.
+
+    Where the CPU multiplies bf16, each of the 3 chunks' products is; their sum isn't.
+    """
+    monkeypatch.setattr(reference, "multiplies_bf16", lambda: native)
+    hidden_NC, weight_VC, target_N = make_case((600, 32, 301), torch.float32, ignored=True)
+    case = (hidden_NC.detach().to(hidden_dtype).requires_grad_(), weight_VC, target_N)
+    rounded = (case[0].bfloat16(), weight_VC.bfloat16(), target_N)
+    exact = naive(rounded, reduction=reduction)
+    exact_gradients = torch.autograd.grad(exact, case[:2], weights_like(exact))
+    with torch.autocast("cpu", torch.bfloat16):
+        plain = F.cross_entropy(F.linear(*case[:2]).float(), target_N, reduction=reduction)
+        found = linear_cross_entropy(*case, reduction=reduction)
+    plain_gradients = torch.autograd.grad(plain, case[:2], weights_like(plain))
+    gradients = torch.autograd.grad(found, case[:2], weights_like(found))
+    assert [gradient.dtype for gradient in gradients] == [hidden_dtype, torch.float32]
+    assert not torch.equal(gradients[1], gradients[1].bfloat16().float())
+    for ours, theirs, best in zip(
+        (found, *gradients), (plain, *plain_gradients), (exact, *exact_gradients), strict=True
+    ):
+        scale = best.double().abs().max()
+        error, peer = ((each - best).double().abs().max() / scale for each in (ours, theirs))
+        assert error <= 1.25 * peer + 2**-12
+
+
+def test_autocast_saves_no_copy_of_the_weight() -> None:
+    hidden_NC, weight_VC, target_N = make_case((40, 16, 50), torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss: Any = linear_cross_entropy(hidden_NC, weight_VC, target_N, reduction="none")
+    assert any(saved is weight_VC for saved in loss.grad_fn.saved_tensors)
+
+
 def test_compiled_code_may_call_it() -> None:
     case = make_case((300, 8, 33), torch.float32)
 
@@ -313,30 +349,6 @@ linear_cross_entropy(torch.ones(2, 3), torch.ones(4, 3), torch.ones(2).long())
 sequence_entropy(torch.ones(2, 3).long(), 4)
 """
     subprocess.run([sys.executable, "-c", script], check=True)
-
-
-@pytest.fixture
-def matmul() -> Iterator[Any]:
-    """Torch's settings of oneDNN's products, restored afterwards."""
-    settings: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-    before = settings.fp32_precision
-    yield settings
-    settings.fp32_precision = before
-
-
-def test_onednn_keeps_every_bit_and_the_setting(matmul: Any) -> None:
-    matmul.fp32_precision = "ieee"
-    # 1 + 2**-23 survives only in fp32; 512 of them, each times 1, are an exact sum.
-    left, right = torch.full((64, 512), 1 + 2**-23), torch.eye(512)
-    with exact_onednn():
-        with exact_onednn():
-            pass
-        assert matmul.fp32_precision == ("bf16" if onednn_is_exact() else "ieee")
-        assert torch.equal(left @ right, left)
-    assert matmul.fp32_precision == "ieee"
-    with pytest.raises(KeyError), exact_onednn():
-        raise KeyError
-    assert matmul.fp32_precision == "ieee"
 
 
 @pytest.mark.parametrize(("rows", "limit"), [(0, 4), (1, 4), (4, 4), (5, 4), (9, 4), (7, 1)])

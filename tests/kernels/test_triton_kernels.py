@@ -11,9 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from curricle.kernels.bigram_cross_entropy import bigram_cross_entropy, fit_bigram_model
+from curricle.kernels.bigram_cross_entropy import reference as bigram_reference
 from curricle.kernels.linear_cross_entropy import linear_cross_entropy
 from curricle.kernels.linear_cross_entropy import reference as loss_reference
 from curricle.kernels.linear_cross_entropy.function import Reduction
+from curricle.kernels.minhash import minhash
+from curricle.kernels.minhash import reference as minhash_reference
 from curricle.kernels.sequence_entropy import reference as entropy_reference
 from curricle.kernels.sequence_entropy import sequence_entropy
 
@@ -26,7 +30,9 @@ if not INTERPRETED:
     ]
 pytest.importorskip("triton")
 
+from curricle.kernels.bigram_cross_entropy import triton_kernels as bigram_kernels  # noqa: E402
 from curricle.kernels.linear_cross_entropy import triton_kernels as loss_kernels  # noqa: E402
+from curricle.kernels.minhash import triton_kernels as minhash_kernels  # noqa: E402
 from curricle.kernels.sequence_entropy import triton_kernels as entropy_kernels  # noqa: E402
 
 needs_gpu = pytest.mark.skipif(INTERPRETED, reason="not in the interpreter")
@@ -163,6 +169,45 @@ def test_sequence_entropy(rows: int, length: int) -> None:
     torch.testing.assert_close(found_B.cpu(), expected_B, rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+@pytest.mark.parametrize(("rows", "length"), [(0, 5), (1, 2), (3, 63), (5, 257), (2, 300)])
+def test_bigram_cross_entropy(rows: int, length: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(length)
+    # Words beyond those that the model was fitted on, and pairs that it doesn't know.
+    fitted_BT = (torch.rand(4, 50) ** 2 * 90).long()
+    scored_BT = (torch.rand(length, rows) ** 2 * 100).to(DEVICE, dtype).T
+    model = fit_bigram_model(fitted_BT, 100)
+    found_B = bigram_kernels.cross_entropy(scored_BT, model.to(DEVICE))
+    assert found_B.dtype == torch.float64
+    expected_B = bigram_reference.cross_entropy(scored_BT.cpu(), model)
+    torch.testing.assert_close(found_B.cpu(), expected_B, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("num_pairs", [1, 2, 3, 4, 5, 8, 9])
+def test_bigram_search_among_any_number_of_pairs(num_pairs: int) -> None:
+    model = fit_bigram_model(torch.arange(num_pairs + 1).view(1, -1), 12)
+    every_BT = torch.cartesian_prod(torch.arange(12), torch.arange(12))
+    found_B = bigram_kernels.cross_entropy(every_BT.to(DEVICE), model.to(DEVICE))
+    expected_B = bigram_reference.cross_entropy(every_BT, model)
+    torch.testing.assert_close(found_B.cpu(), expected_B, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("num_permutations", [1, 31, 33])
+@pytest.mark.parametrize("lengths", [[0], [1, 0, 31, 32, 33], [100]])
+def test_minhash(lengths: list[int], num_permutations: int) -> None:
+    torch.manual_seed(num_permutations)
+    offsets = torch.tensor([0, *lengths]).cumsum(0)
+    bits_S, multiplier_P, increment_P = (
+        torch.randint(-(2**63), 2**63 - 1, (size,))
+        for size in (sum(lengths), num_permutations, num_permutations)
+    )
+    expected_DP = minhash_reference.signatures(bits_S, offsets, multiplier_P, increment_P)
+    found_DP = minhash_kernels.signatures(
+        bits_S.to(DEVICE), offsets.to(DEVICE), multiplier_P, increment_P
+    )
+    assert torch.equal(found_DP.cpu(), expected_DP)
+
+
 @needs_gpu
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -182,6 +227,23 @@ def test_public_function(dtype: torch.dtype, reduction: Reduction) -> None:
     for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
         assert gradient.dtype == dtype
         assert_close(gradient, expected_gradient, TOLERANCE[dtype])
+
+
+@needs_gpu
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_autocast_with_a_master_weight(reduction: Reduction) -> None:
+    hidden_NC, weight_VC, target_N = make_case((9000, 64, 5000), torch.float32)
+    case = (hidden_NC.bfloat16().requires_grad_(), weight_VC.requires_grad_())
+    with torch.autocast("cuda", torch.bfloat16):
+        found = linear_cross_entropy(*case, target_N, ignore_index=-1, reduction=reduction)
+    logits_NV = case[0].double() @ case[1].bfloat16().double().T
+    expected: Tensor = F.cross_entropy(logits_NV, target_N, ignore_index=-1, reduction=reduction)
+    gradients = torch.autograd.grad(found.sum(), case)
+    expected_gradients = torch.autograd.grad(expected.sum(), case)
+    assert [gradient.dtype for gradient in gradients] == [torch.bfloat16, torch.float32]
+    assert not torch.equal(gradients[1], gradients[1].bfloat16().float())
+    for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
+        assert_close(gradient, expected_gradient, TOLERANCE[torch.bfloat16])
 
 
 @needs_gpu
@@ -211,3 +273,24 @@ def test_public_sequence_entropy() -> None:
     assert found_B.device == tokens_BT.device
     expected_B = sequence_entropy(tokens_BT.cpu(), 50257)
     torch.testing.assert_close(found_B.cpu(), expected_B, rtol=0, atol=1e-12)
+
+
+@needs_gpu
+def test_public_bigram_cross_entropy() -> None:
+    tokens_BT = (torch.rand(1000, 1024) ** 3 * 50257).long().to(DEVICE)
+    model = fit_bigram_model(tokens_BT[:100], 50257)
+    found_B = bigram_cross_entropy(tokens_BT, model)
+    assert found_B.device == tokens_BT.device
+    expected_B = bigram_cross_entropy(tokens_BT.cpu(), model.to("cpu"))
+    torch.testing.assert_close(found_B.cpu(), expected_B, rtol=0, atol=1e-11)
+
+
+@needs_gpu
+@pytest.mark.parametrize("dtype", [torch.uint32, torch.uint64, torch.int64])
+def test_public_minhash(dtype: torch.dtype) -> None:
+    bits_S = torch.randint(-(2**63), 2**63 - 1, (100_000,))
+    hashes_S = bits_S.view(dtype)[:100_000]
+    offsets = torch.arange(0, 100_001, 200)
+    found_DP = minhash(hashes_S.to(DEVICE), offsets.to(DEVICE), 112, seed=1)
+    assert found_DP.is_cuda
+    assert torch.equal(found_DP.cpu(), minhash(hashes_S, offsets, 112, seed=1))
