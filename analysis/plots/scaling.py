@@ -1,0 +1,89 @@
+"""Figures about scaling laws: a law with its band, where it breaks, exponents per curriculum."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from curricle.analysis.plots import style
+from curricle.analysis.scaling.breaks import BreakFinding
+from curricle.analysis.scaling.curricula import CurriculaFit
+from curricle.analysis.scaling.curves import Curve
+
+_HEIGHT = 250.0
+_ROW = 30.0
+_DASHES = ("-", "--", ":", "-.")
+
+
+def law_figure(curves: Mapping[str, Curve], x_label: str, control: str | None = None) -> Figure:
+    """Laws over their points, each with its confidence band; `control` is dark, the others blue.
+
+    Both axes are logarithmic.
+    """
+    width = style.label_width(list(curves))
+    figure = style.new_figure(style.WIDTH, _HEIGHT + 76)
+    axes = style.panel(figure, 60, 26, style.WIDTH - 60 - width, _HEIGHT)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    others = [name for name in curves if name != control]
+    for name, curve in curves.items():
+        dashes = "-" if name == control else _DASHES[others.index(name) % len(_DASHES)]
+        _law(axes, curve, style.INK if name == control else style.ACCENT, dashes)
+        style.write(axes, curve.x[-1], curve.loss[-1], name, align="left", offset=6)
+    axes.yaxis.set_minor_formatter(lambda value, _: f"{value:.3g}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+    axes.tick_params(axis="y", which="minor", colors=style.MUTED, labelsize=style.SMALL)
+    axes.set_xlabel(style.plain(x_label), fontsize=style.SMALL, color=style.MUTED)
+    style.title(axes, "Loss; line: fitted law with its 95 % band")
+    return figure
+
+
+def break_figure(finding: BreakFinding, x_label: str) -> Figure:
+    """Where the bootstrap draws put the breaks, over the range of sizes that were run.
+
+    Without a break the figure says so and shows the sizes alone.
+    """
+    sizes = np.unique(finding.points.inputs["x"])
+    figure = style.new_figure(style.WIDTH, 190)
+    axes = style.panel(figure, 30, 30, style.WIDTH - 60, 110)
+    axes.set_xscale("log")
+    axes.set_yticks([])
+    edges = np.geomspace(sizes[0], sizes[-1], 61)
+    places_BK = finding.places()
+    for index in range(places_BK.shape[1]):
+        counts, _ = np.histogram(places_BK[:, index], edges)
+        share = counts / max(counts.max(), 1)
+        axes.stairs(share, edges, fill=True, color=style.ACCENT, alpha=0.35)
+        place = finding.parameters[f"break_{index + 1}"]
+        axes.plot([place] * 2, [0, 1], color=style.ACCENT, linewidth=1.6)
+    axes.plot(sizes, np.zeros(len(sizes)), "|", color=style.INK, markersize=9)
+    axes.set_ylim(0, 1.1)
+    axes.set_xlabel(style.plain(x_label), fontsize=style.SMALL, color=style.MUTED)
+    style.title(axes, f"Draws of the break's place; ticks: sizes; {finding.verdict}")
+    return figure
+
+
+def exponents_figure(fit: CurriculaFit) -> Figure:
+    """Every curriculum's exponent minus the control's, with simultaneous intervals."""
+    found = [item for item in fit.exponents if item.curriculum != fit.control]
+    labels = [item.curriculum for item in found]
+    left, height = style.label_width(labels), _ROW * len(labels)
+    figure = style.new_figure(style.WIDTH, height + 64)
+    axes = style.panel(figure, left, 26, style.WIDTH - left - 30, height)
+    style.rows(axes, labels)
+    axes.axvline(0, color=style.FAINT, linewidth=1, zorder=0)
+    for row, item in enumerate(found):
+        colour = style.VERDICT_COLOURS[item.verdict]
+        if item.difference_interval is not None:
+            axes.plot(item.difference_interval, [row] * 2, color=colour, lw=2.2)
+        axes.plot([item.difference], [row], "o", color=colour, markersize=6)
+    floor = "one irreducible term" if fit.shared else "an irreducible term each"
+    style.title(axes, f"Exponent minus {fit.control}'s; right falls faster; {floor}")
+    return figure
+
+
+def _law(axes: Axes, curve: Curve, colour: str, dashes: str) -> None:
+    axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.15, lw=0)
+    axes.plot(curve.x, curve.loss, color=colour, linestyle=dashes, linewidth=1.6)
+    axes.plot(curve.points_x, curve.points_loss, "o", color=colour, markersize=3, alpha=0.6)

@@ -1,0 +1,1 @@
+"""Scaling laws: fits with intervals, breaks, comparisons. Tables in, findings out."""
