@@ -1,11 +1,12 @@
 """Checkpoints on disk: `model.json` (the spec) and safetensors; nothing that could be unpickled."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from curricle.core.errors import IntegrityError
 from curricle.core.jobs import ModelSpec
@@ -13,11 +14,13 @@ from curricle.core.plain import canonical_json, from_plain
 from curricle.models.decoder import Decoder
 
 SPEC, FINAL = "model.json", "model.safetensors"
+# The last weights of a run whose final ones are an average.
+LAST = "model-last.safetensors"
 
 
-def intermediate_name(fraction: float) -> str:
-    """File name of the checkpoint after `fraction` of the run."""
-    return FINAL if fraction == 1.0 else f"model-at-{fraction:.4f}.safetensors"
+def checkpoint_name(tokens: int) -> str:
+    """File name of the checkpoint after `tokens` tokens."""
+    return f"model-at-{tokens}.safetensors"
 
 
 def save_spec(folder: Path, spec: ModelSpec) -> None:
@@ -25,10 +28,21 @@ def save_spec(folder: Path, spec: ModelSpec) -> None:
     (folder / SPEC).write_text(canonical_json(spec) + "\n", encoding="utf-8")
 
 
-def save_weights(folder: Path, model: Decoder, name: str = FINAL) -> None:
-    """Write the weights, fp32, under `name`."""
-    weights = {key: tensor.detach().contiguous() for key, tensor in model.state_dict().items()}
-    save_file(weights, folder / name)
+def save_weights(folder: Path, weights: Mapping[str, Tensor], name: str = FINAL) -> None:
+    """Write parameters by name, fp32, under `name`."""
+    contiguous = {key: tensor.detach().contiguous() for key, tensor in weights.items()}
+    save_file(contiguous, folder / name)
+
+
+def model_from_weights(spec: ModelSpec, weights: Mapping[str, Tensor]) -> Decoder:
+    """A model in evaluation mode that holds these very tensors.
+
+    Raises RuntimeError if names or shapes aren't those of the spec.
+    """
+    with torch.device("meta"):
+        model = Decoder(spec)
+    model.load_state_dict(weights, assign=True)
+    return model.requires_grad_(True).eval()
 
 
 def load_model(folder: Path, name: str = FINAL) -> Decoder:
@@ -38,10 +52,7 @@ def load_model(folder: Path, name: str = FINAL) -> Decoder:
     """
     try:
         spec = from_plain(ModelSpec, json.loads((folder / SPEC).read_text(encoding="utf-8")))
-        with torch.device("meta"):
-            model = Decoder(spec)
-        model.load_state_dict(load_file(folder / name), assign=True)
-    except (OSError, ValueError, SafetensorError, RuntimeError) as error:
+        return model_from_weights(spec, load_file(folder / name))
+    except Exception as error:  # a damaged file can bring up anything
         reason = " ".join(str(error).split())
         raise IntegrityError(f"{folder}: {name} or {SPEC} can't be loaded: {reason}") from None
-    return model.requires_grad_(True).eval()

@@ -1,6 +1,6 @@
 """A decoder-only transformer: one module, the families as settings of it.
 
-Shape suffixes: B batch, T positions, C width, H heads, D width of a head, V vocabulary, N = B * T.
+Shape suffixes: B batch, T positions, C width, E width of the embeddings, V vocabulary.
 """
 
 import math
@@ -9,125 +9,119 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from curricle.core.errors import InputError
+from curricle.core.families import family_of, has_tied_head, widths_of
 from curricle.core.jobs import ModelSpec
 from curricle.core.seeds import derive_seed
-from curricle.kernels.linear_cross_entropy import linear_cross_entropy
-
-FAMILIES = ("gpt2",)
-INITIAL_STD = 0.02
-
-
-class Attention(nn.Module):
-    """Causal self-attention with one projection for queries, keys and values."""
-
-    def __init__(self, spec: ModelSpec) -> None:
-        super().__init__()
-        self.num_heads = spec.num_heads
-        self.qkv = nn.Linear(spec.width, 3 * spec.width)
-        self.projection = nn.Linear(spec.width, spec.width)
-
-    def forward(self, x_BTC: Tensor) -> Tensor:
-        """Mix positions; (B, T, C) to (B, T, C)."""
-        B, T, C = x_BTC.shape
-        qkv_3BHTD = self.qkv(x_BTC).view(B, T, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        query, key, value = qkv_3BHTD.unbind(0)
-        mixed_BHTD = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        out: Tensor = self.projection(mixed_BHTD.transpose(1, 2).reshape(B, T, C))
-        return out
+from curricle.models.blocks import Block, make_norm, rotation
+from curricle.models.flops import forward_flops_per_token
+from curricle.models.language_model import LanguageModel
+from curricle.models.prefix import Prefix
 
 
-class FeedForward(nn.Module):
-    """Two linear layers, four times the width between them, GELU in its tanh form as in GPT-2."""
+class Decoder(LanguageModel):
+    """GPT-2, Pythia, OPT or Llama, as `spec.family` says.
+
+    Dropout draws from torch's global generator, in training mode alone. Raises InputError for a
+    shape that the family can't have.
+    """
+
+    keeps_prefixes = True
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
-        self.expand = nn.Linear(spec.width, 4 * spec.width)
-        self.projection = nn.Linear(4 * spec.width, spec.width)
-
-    def forward(self, x_BTC: Tensor) -> Tensor:
-        """Transform each position; (B, T, C) to (B, T, C)."""
-        out: Tensor = self.projection(F.gelu(self.expand(x_BTC), approximate="tanh"))
-        return out
-
-
-class Block(nn.Module):
-    """Pre-norm attention and feed-forward, each on the residual stream."""
-
-    def __init__(self, spec: ModelSpec) -> None:
-        super().__init__()
-        self.attention_norm = nn.LayerNorm(spec.width)
-        self.attention = Attention(spec)
-        self.feed_forward_norm = nn.LayerNorm(spec.width)
-        self.feed_forward = FeedForward(spec)
-
-    def forward(self, x_BTC: Tensor) -> Tensor:
-        """One layer; (B, T, C) to (B, T, C)."""
-        x_BTC = x_BTC + self.attention(self.attention_norm(x_BTC))
-        out: Tensor = x_BTC + self.feed_forward(self.feed_forward_norm(x_BTC))
-        return out
-
-
-class Decoder(nn.Module):
-    """GPT-2: learned positions, LayerNorm, input and output embeddings tied."""
-
-    def __init__(self, spec: ModelSpec) -> None:
-        super().__init__()
-        if spec.family not in FAMILIES:
-            raise InputError(
-                f"family {spec.family!r}", expected=f"one of {FAMILIES}", fix="choose one"
-            )
-        self.spec = spec
-        self.tokens = nn.Embedding(spec.vocabulary_size, spec.width)
-        self.positions = nn.Embedding(spec.sequence_length, spec.width)
+        self.spec, self.family, self.widths = spec, family_of(spec), widths_of(spec)
+        self.sequence_length, self.vocabulary_size = spec.sequence_length, spec.vocabulary_size
+        self.forward_flops_per_token = forward_flops_per_token(spec)
+        embedding = self.widths.embedding
+        self.has_projections = embedding != spec.width
+        self.tokens = nn.Embedding(spec.vocabulary_size, embedding)
+        if not self.family.rotary_share:
+            rows = spec.sequence_length + self.family.position_offset
+            self.positions = nn.Embedding(rows, spec.width)
+        if self.has_projections:
+            self.project_in = nn.Linear(embedding, spec.width, bias=False)
         self.blocks = nn.ModuleList(Block(spec) for _ in range(spec.num_layers))
-        self.final_norm = nn.LayerNorm(spec.width)
+        self.final_norm = nn.Identity() if spec.post_norm else make_norm(spec)
+        if self.has_projections:
+            self.project_out = nn.Linear(spec.width, embedding, bias=False)
+        if not has_tied_head(spec):
+            self.head = nn.Linear(embedding, spec.vocabulary_size, bias=False)
 
-    def hidden(self, tokens_BT: Tensor) -> Tensor:
-        """Final hidden states (B, T, C) of token ids (B, T), T at most the model's length."""
-        positions_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
-        x_BTC = self.tokens(tokens_BT) + self.positions(positions_T)
-        for block in self.blocks:
-            x_BTC = block(x_BTC)
+    @property
+    def head_weight(self) -> Tensor:
+        """The head's matrix (V, E): its own, or that of the token embeddings."""
+        return self.tokens.weight if has_tied_head(self.spec) else self.head.weight
+
+    def keep_prefix(self, tokens_P: Tensor) -> Prefix:
+        """Keys and values of tokens that several inputs begin with, for `last_hidden`."""
+        prefix = Prefix(self.spec.num_layers)
+        self.hidden(tokens_P[None], prefix)
+        return prefix
+
+    def last_hidden(self, tokens_BT: Tensor, last: int, prefix: Prefix | None = None) -> Tensor:
+        """Final hidden states (B, last, E) of the last positions alone; see `hidden`."""
+        return self.hidden(tokens_BT, prefix, last)
+
+    def hidden(
+        self, tokens_BT: Tensor, prefix: Prefix | None = None, last: int | None = None
+    ) -> Tensor:
+        """Final hidden states (B, T, E) of token ids (B, T), those of `prefix` before them.
+
+        With `last` those of so many last positions alone. Raises InputError for more tokens than
+        the model has positions.
+        """
+        start = prefix.length if prefix else 0
+        end = start + tokens_BT.shape[1]
+        self.check_length(end)
+        positions_T = torch.arange(start, end, device=tokens_BT.device)
+        x_BTC, by = self.tokens(tokens_BT), None
+        if self.has_projections:
+            x_BTC = self.project_in(x_BTC)
+        if self.family.rotary_share:
+            by = rotation(positions_T, self.widths.rotary, self.spec.rotary_base)
+        else:
+            x_BTC = x_BTC + self.positions(positions_T + self.family.position_offset)
+        if self.family.embedding_dropout:
+            x_BTC = F.dropout(x_BTC, self.spec.dropout, self.training)
+        layers = prefix.layers if prefix else [None] * len(self.blocks)
+        for block, layer in zip(self.blocks, layers, strict=True):
+            x_BTC = block(x_BTC, by, layer, last if block is self.blocks[-1] else None)
         out: Tensor = self.final_norm(x_BTC)
-        return out
-
-    def forward(self, windows_BT1: Tensor) -> Tensor:
-        """Mean next-token loss, in nats, over windows of T + 1 token ids; differentiable once."""
-        hidden_NC = self.hidden(windows_BT1[:, :-1]).flatten(0, 1)
-        return linear_cross_entropy(hidden_NC, self.tokens.weight, windows_BT1[:, 1:].flatten())
-
-    def token_losses(self, windows_BT1: Tensor) -> Tensor:
-        """Next-token losses (B, T), in nats, of windows of T + 1 token ids."""
-        targets_BT = windows_BT1[:, 1:]
-        hidden_NC = self.hidden(windows_BT1[:, :-1]).flatten(0, 1)
-        loss_N = linear_cross_entropy(
-            hidden_NC, self.tokens.weight, targets_BT.flatten(), reduction="none"
-        )
-        return loss_N.view(targets_BT.shape)
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Logits (..., V) of hidden states (..., C)."""
-        return F.linear(hidden, self.tokens.weight)
+        return self.project_out(out) if self.has_projections else out
 
 
 def build_model(spec: ModelSpec, seed: int) -> Decoder:
     """A freshly initialised model: the same weights for the same seed, on every device.
 
-    GPT-2's initialisation: normal of 0.02, the projections onto the residual stream divided by
-    sqrt(2 * layers), biases zero, norms one.
+    Matrices are drawn from normal distributions (see `initial_std`), biases are zero, norms one.
     """
     model = Decoder(spec)
     generator = torch.Generator().manual_seed(derive_seed(seed, "initialisation"))
-    residual_std = INITIAL_STD / math.sqrt(2 * spec.num_layers)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() == 2:
-                std = residual_std if name.endswith("projection.weight") else INITIAL_STD
+                is_output = name.endswith("projection.weight")
+                std = initial_std(spec, is_output=is_output)
                 parameter.normal_(0.0, std, generator=generator)
             elif name.endswith("bias"):
                 parameter.zero_()
     return model
+
+
+def initial_std(spec: ModelSpec, *, is_output: bool) -> float:
+    """Standard deviation of a fresh matrix; `is_output` if it writes into the residual stream.
+
+    gpt2: 0.02, outputs divided by sqrt(2 * layers). opt: 0.006, likewise (arXiv 2205.01068, 2.1).
+    pythia: GPT-NeoX's small_init, sqrt(2 / (5 * width)) (arXiv 1910.05895), outputs by its
+    wang_init, 2 / (layers * sqrt(width)). llama: not in its papers; 0.02 throughout, the
+    `initializer_range` of its released configurations.
+    """
+    layers, width = spec.num_layers, spec.width
+    if spec.family == "pythia":
+        return 2 / (layers * math.sqrt(width)) if is_output else math.sqrt(2 / (5 * width))
+    std = 0.006 if spec.family == "opt" else 0.02
+    scaled = is_output and spec.family != "llama"
+    return std / math.sqrt(2 * layers) if scaled else std
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -1,21 +1,47 @@
-"""Floating-point operations of a model, counted from its matrix products.
+"""Floating-point operations of a model: exact, and by the rule of thumb 6 N.
 
-A multiply-add is two operations. Norms, activations, softmax and the optimizer are left out: below
-one per cent from width 64 on. Attention is counted in full, without halving it for causality, as
-published counts do.
+A multiply-add is two operations. The exact count is that of all matrix products, head included.
+Norms, activations, softmax and the optimizer are left out: below one per cent from width 64 on.
+Attention is counted in full, without halving it for causality, as published counts do.
 """
 
+from curricle.core.families import family_of, widths_of
 from curricle.core.jobs import ModelSpec
+from curricle.core.model_size import non_embedding_parameters
 
 
 def forward_flops_per_token(spec: ModelSpec) -> int:
     """Operations of a forward pass, head included, per token at full sequence length."""
-    layer_weights = 12 * spec.width**2
-    head_weights = spec.vocabulary_size * spec.width
-    attention = 2 * spec.sequence_length * spec.width
-    return 2 * (spec.num_layers * (layer_weights + attention) + head_weights)
+    widths, width = widths_of(spec), spec.width
+    expansions = 2 if family_of(spec).gated else 1
+    projections = 2 * width + 2 * widths.key_value
+    layer_weights = width * (projections + (expansions + 1) * widths.feed_forward)
+    attention = 2 * spec.sequence_length * width
+    head_weights = spec.vocabulary_size * widths.embedding
+    in_and_out = 2 * widths.embedding * width if widths.embedding != width else 0
+    return 2 * (spec.num_layers * (layer_weights + attention) + head_weights + in_and_out)
 
 
 def training_flops_per_token(spec: ModelSpec) -> int:
     """Operations of forward and backward: three times the forward pass."""
     return 3 * forward_flops_per_token(spec)
+
+
+def approximate_training_flops_per_token(spec: ModelSpec) -> int:
+    """6 N, N the non-embedding parameters (Kaplan et al. 2020, arXiv 2001.08361).
+
+    It leaves out attention and head, which are most of a small model's operations.
+    """
+    return 6 * non_embedding_parameters(spec)
+
+
+def sharpness_flops(forward_flops: int, *, products: int, looks: int, rebuilt: bool) -> int:
+    """Operations of a measurement of sharpness, by those of one forward pass over its batch.
+
+    With F for that pass: a look at the loss costs F, a gradient 3 F, and a Hessian-vector product
+    6 F where the gradient's graph is kept, being one backward pass through forward (2 F) and
+    backward (4 F). With several micro-batches (`rebuilt`) a product makes the gradient anew, 9 F.
+    Three gradients: SAM's, and one for each graph, of all parameters and of the dense layers.
+    """
+    per_product = 9 if rebuilt else 6
+    return (per_product * products + 3 * 3 + looks) * forward_flops

@@ -1,7 +1,7 @@
-"""The kinds of job a worker can run, each a function of (spec, inputs, output folder)."""
+"""The kinds of job a worker can run: functions of (spec, inputs, output folder, placement)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +15,31 @@ from curricle.core.jobs import (
     TrainingSpec,
 )
 from curricle.core.plain import from_plain, to_plain
+from curricle.models.placement import Placement
 
 
 @dataclass(frozen=True)
 class Job:
-    """One unit of work: a spec of `core.jobs`, input folders by role, an empty output folder."""
+    """One unit of work: a spec of `core.jobs`, input folders by role, an empty output folder.
+
+    `unfinished` is a folder that outlives the process, for the job's snapshots (see `Placement`).
+    """
 
     kind: str
     spec: Any
     inputs: Mapping[str, Path]
     output: Path
+    unfinished: str | None = None
 
-    def to_message(self) -> dict[str, Any]:
+    def to_message(self, placement: Placement) -> dict[str, Any]:
         """The job as JSON values, for the way to a worker process."""
+        placement = replace(placement, unfinished=self.unfinished)
         return {
             "kind": self.kind,
             "spec": to_plain(self.spec),
             "inputs": {role: str(path) for role, path in self.inputs.items()},
             "output": str(self.output),
+            "placement": to_plain(placement),
         }
 
 
@@ -45,7 +52,8 @@ def run_job(message: Mapping[str, Any]) -> dict[str, Any]:
     # Another thread count sums in another order: the spec fixes it, for equal last bits.
     torch.set_num_threads(spec.threads)
     inputs = {role: Path(path) for role, path in message["inputs"].items()}
-    return function(spec, inputs, Path(message["output"]))
+    placement = from_plain(Placement, message["placement"])
+    return function(spec, inputs, Path(message["output"]), placement)
 
 
 def _job_kind(kind: str) -> tuple[Callable[..., dict[str, Any]], type[Any]]:

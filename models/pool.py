@@ -1,38 +1,38 @@
-"""A pool of worker processes that keeps one machine busy with single-device jobs.
+"""A pool of worker processes that keeps one machine busy with jobs.
 
-One process per core with one thread each beats one process with all threads on small models, and
-start-up (seconds of imports) is paid once per worker.
+On a CPU one process per core with one thread each beats one process with all threads on small
+models, and start-up (seconds of imports) is paid once per worker.
 """
 
-import json
 import os
 import queue
-import subprocess
-import sys
-import threading
-from collections import deque
-from typing import IO, Any
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-from curricle.core.errors import InputError, JobError
+from curricle.core.errors import JobError
 from curricle.models.jobs import Job
-
-LOG_LINES = 20
-# glibc gives freed pages back to the kernel and faults them in again at every step; keeping them
-# made a 2-layer, 64-wide training step 1.77x faster on two cores. It acts only on new processes.
-MALLOC = (
-    "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=67108864"
-)
+from curricle.models.placement import Placement
+from curricle.models.torchrun_worker import TorchrunWorker
+from curricle.models.worker_process import WorkerDiedError, WorkerProcess
 
 
 class JobPool:
-    """Runs jobs in `workers` processes; `run` may be called from any number of threads."""
+    """Runs jobs in `workers` processes; `run` may be called from any number of threads.
 
-    def __init__(self, workers: int | None = None, threads: int = 1) -> None:
-        cores = len(os.sched_getaffinity(0))
-        self.size = workers or max(1, cores // threads)
-        self._idle: queue.Queue[_Worker] = queue.Queue()
-        for _ in range(self.size):
-            self._idle.put(_Worker())
+    By default there are as many as the cores have room for, each with `threads` threads; on CUDA,
+    or with jobs of several devices, as many as the devices have room for.
+    """
+
+    def __init__(
+        self, workers: int | None = None, threads: int = 1, placement: Placement | None = None
+    ) -> None:
+        self._placement = placement or Placement()
+        slots = _device_slots(self._placement) or _core_slots(self._placement.devices * threads)
+        self.size = workers or len(slots)
+        self._idle: queue.Queue[WorkerProcess | TorchrunWorker] = queue.Queue()
+        for index in range(self.size):
+            self._idle.put(_start_worker(self._placement.devices, slots[index % len(slots)]))
 
     def close(self) -> None:
         """End the workers, waiting for the jobs that are under way."""
@@ -47,77 +47,50 @@ class JobPool:
         """
         worker = self._idle.get()
         try:
-            return worker.run(job)
-        except _WorkerDiedError as death:
+            return worker.run(job.to_message(self._placement))
+        except WorkerDiedError as death:
             worker.stop()
-            worker = _Worker()
+            worker = worker.successor()
             raise JobError(f"{job.kind} job: {death}") from None
         finally:
             self._idle.put(worker)
 
 
-class _WorkerDiedError(Exception):
-    """The process ended without an answer."""
+def train_many(
+    jobs: Sequence[Job],
+    workers: int | None = None,
+    threads: int = 1,
+    placement: Placement | None = None,
+) -> list[dict[str, Any]]:
+    """Run `jobs` so that the machine is busy; returns their facts in the same order.
+
+    Raises the first error in that order, after all jobs have ended.
+    """
+    pool = JobPool(workers, threads, placement)
+    try:
+        with ThreadPoolExecutor(pool.size) as executor:
+            futures = [executor.submit(pool.run, job) for job in jobs]
+        return [future.result() for future in futures]
+    finally:
+        pool.close()
 
 
-class _Worker:
-    def __init__(self) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-        environment.setdefault("GLIBC_TUNABLES", MALLOC)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "curricle.models.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            # The terminal's Ctrl-C is for the parent; a worker ends when its input closes.
-            start_new_session=True,
-        )
-        self._log: deque[str] = deque(maxlen=LOG_LINES)
-        assert self._process.stderr is not None
-        self._reader = threading.Thread(
-            target=_collect, args=(self._process.stderr, self._log), daemon=True
-        )
-        self._reader.start()
-
-    def run(self, job: Job) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            self._process.stdin.write(json.dumps(job.to_message()) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except OSError:
-            line = ""
-        if not line:
-            raise _WorkerDiedError(self._obituary())
-        answer = json.loads(line)
-        if "input_error" in answer:
-            parts = answer["input_error"]
-            raise InputError(parts["found"], expected=parts["expected"], fix=parts["fix"])
-        if "error" in answer:
-            raise JobError(answer["error"])
-        return dict(answer["facts"])
-
-    def stop(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _obituary(self) -> str:
-        status = self._process.wait()
-        self._reader.join(timeout=1)
-        lines = "\n".join(self._log) or "no output"
-        return f"the worker process ended with status {status}; its last lines:\n{lines}"
+def _start_worker(devices: int, visible: str) -> WorkerProcess | TorchrunWorker:
+    return WorkerProcess(visible) if devices == 1 else TorchrunWorker(devices, visible)
 
 
-def _collect(stream: IO[str], log: deque[str]) -> None:
-    for line in stream:
-        log.append(line.rstrip())
+def _device_slots(placement: Placement) -> list[str]:
+    """`CUDA_VISIBLE_DEVICES` of each worker; none on a CPU."""
+    if placement.accelerator == "cpu" or placement.resolved == "cpu":
+        return []
+    import torch
+
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    devices = given.split(",") if given else [str(i) for i in range(torch.cuda.device_count())]
+    size = placement.devices
+    return [",".join(devices[i : i + size]) for i in range(0, len(devices) - size + 1, size)]
+
+
+def _core_slots(cores_each: int) -> list[str]:
+    """As many slots as there is room for, without a device."""
+    return [""] * max(1, len(os.sched_getaffinity(0)) // cores_each)

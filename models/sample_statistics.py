@@ -10,12 +10,13 @@ from curricle.core.jobs import SampleStatisticsSpec
 from curricle.core.scores_file import write_scores
 from curricle.core.token_dataset import TokenDataset
 from curricle.kernels.sequence_entropy import sequence_entropy
+from curricle.models.placement import Placement
 
 ROWS_AT_ONCE = 4096
 
 
 def sample_statistics(
-    spec: SampleStatisticsSpec, inputs: dict[str, Path], output: Path
+    spec: SampleStatisticsSpec, inputs: dict[str, Path], output: Path, placement: Placement
 ) -> dict[str, Any]:
     """Write the `unigram_entropy` (nats) of each sample's tokens of `inputs["dataset"]`."""
     dataset = TokenDataset(inputs["dataset"], spec.sequence_length)
@@ -23,7 +24,8 @@ def sample_statistics(
     parts = []
     for start in range(0, len(samples), ROWS_AT_ONCE):
         tokens_BT = torch.from_numpy(dataset.read(samples[start : start + ROWS_AT_ONCE])[:, :-1])
-        parts.append(sequence_entropy(tokens_BT, spec.vocabulary_size).double().numpy())
+        tokens_BT = tokens_BT.to(placement.device)
+        parts.append(sequence_entropy(tokens_BT, spec.vocabulary_size).double().cpu().numpy())
     domains = [dataset.domains[index] for index in dataset.domain_of_samples()]
     entropy = np.concatenate(parts) if parts else np.empty(0)
     write_scores(output, domains, {"unigram_entropy": entropy})

@@ -1,139 +1,234 @@
 """The training job: a loop on Lightning Fabric that reads a precomputed order.
 
-The batch at step t is a pure function of (order, t), so that a run can be told by its spec, its
-dataset and its order, and costs the same under every order.
+The batch at step t is a pure function of (order, t), and every random number one of (seed, step),
+so that a run is told by its spec, its dataset and its order, costs the same under every order, and
+goes on after an interruption to the same bits.
 """
 
-import json
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
-from lightning.fabric import Fabric
-from torch import nn
+from torch import Tensor
 
-from curricle.core.errors import InputError, JobError
-from curricle.core.jobs import OptimizerSpec, TrainingSpec
-from curricle.core.order_file import Order, batch_at, read_order
-from curricle.core.token_dataset import TokenDataset
-from curricle.models.checkpoint import intermediate_name, save_spec, save_weights
-from curricle.models.decoder import Decoder, build_model, count_parameters
+from curricle.core.jobs import TrainingSpec
+from curricle.core.seeds import derive_seed
+from curricle.kernels.onednn import exact_onednn
+from curricle.models.averaging import WeightAverage
+from curricle.models.checkpoint import (
+    FINAL,
+    LAST,
+    checkpoint_name,
+    model_from_weights,
+    save_spec,
+    save_weights,
+)
+from curricle.models.decoder import build_model, count_parameters
+from curricle.models.devices import make_fabric, reduce_over_ranks
 from curricle.models.flops import forward_flops_per_token, training_flops_per_token
+from curricle.models.interruption import InterruptedJobError, stop_requested
+from curricle.models.optimizer import build_optimizer
+from curricle.models.placement import Placement
+from curricle.models.prefetch import prefetched
 from curricle.models.schedule import learning_rate_at
+from curricle.models.snapshots import Snapshots
+from curricle.models.training_inputs import TrainingInputs, open_inputs
+from curricle.models.training_log import TrainingLog
+from curricle.models.training_state import (
+    average_weights,
+    collect_state,
+    model_weights,
+    restore_state,
+)
 from curricle.models.validation import validate
 
-METRICS = "metrics.jsonl"
-LOGGED_POINTS = 50
+# Looking at the losses makes a GPU wait for its queue to empty; on a CPU they are there anyway.
+STEPS_BETWEEN_LOOKS = {"cpu": 1, "cuda": 16}
 
 
-def train(spec: TrainingSpec, inputs: dict[str, Path], output: Path) -> dict[str, Any]:
+@exact_onednn()
+def train(
+    spec: TrainingSpec, inputs: Mapping[str, Path], output: Path, placement: Placement
+) -> dict[str, Any]:
     """Train one model; writes weights, `metrics.jsonl` and `validation.parquet` into `output`.
 
-    `inputs`: `dataset` and `validation` (dataset folders), `order`. Returns parameters, FLOPs, the
-    loss of the first batch (before any update) and of each validation domain. Raises InputError if
-    dataset, order and spec don't fit, JobError if the loss stops being a number.
+    `inputs`: `dataset` and `validation` (dataset folders), `order`. With a place for unfinished
+    work the run goes on from its last snapshot. Returns parameters, FLOPs, the loss of the first
+    batch (before any update) and of each validation domain; on ranks other than the first nothing.
+    Raises InputError if dataset, order, spec and devices don't fit, JobError if the loss stops
+    being a number, jumps, or there is no space, InterruptedJobError if the process was asked to
+    stop.
     """
-    length = spec.model.sequence_length
-    dataset = TokenDataset(inputs["dataset"], length)
-    validation = TokenDataset(inputs["validation"], length)
-    order = read_order(inputs["order"], len(dataset))
-    if len(order) != spec.samples:
-        raise InputError(
-            f"order of {len(order)} samples",
-            expected=f"{spec.samples} ({spec.steps} steps of {spec.batch_size})",
-            fix="build the order for this run's tokens",
+    run = TrainingRun(spec, open_inputs(spec, inputs, placement), output, placement)
+    run.resume()
+    run.fit()
+    return run.finish()
+
+
+class TrainingRun:
+    """A run in progress. `done` counts its steps; everything else follows from the spec."""
+
+    def __init__(
+        self, spec: TrainingSpec, data: TrainingInputs, output: Path, placement: Placement
+    ) -> None:
+        self.spec, self.data, self.output = spec, data, output
+        self.fabric = make_fabric(placement, spec.precision)
+        self.model = build_model(spec.model, spec.seed)
+        if spec.compile:
+            for block in self.model.blocks:
+                block.compile()
+        self.wrapped = self.fabric.setup_module(self.model)
+        self.optimizer = build_optimizer(self.model, spec.optimizer)
+        self.fabric_optimizer: Any = self.fabric.setup_optimizers(self.optimizer)
+        self.average = self._make_average()
+        self.log = TrainingLog(spec, data.order, self.fabric, output)
+        self.snapshots = Snapshots(placement.unfinished, data.identity)
+        self.snapshot_seconds = placement.snapshot_seconds
+        self.events = frozenset(
+            tokens // spec.tokens_per_step
+            for tokens in (*spec.checkpoints_at, *spec.validations_at, spec.tokens)
         )
-    fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
-    model = build_model(spec.model, spec.seed)
-    save_spec(output, spec.model)
-    with (output / METRICS).open("w", encoding="utf-8") as stream:
-        first_loss = _fit(fabric, model, spec, dataset, order, output, stream)
-        domains = validate(model, validation, spec.validation_tokens_per_domain, output)
-        _log(stream, spec.tokens, {f"validation/loss/{d}": v["loss"] for d, v in domains.items()})
-    validated = sum(int(value["samples"]) for value in domains.values()) * length
-    return {
-        "parameters": count_parameters(model),
-        "tokens": spec.tokens,
-        "training_flops": spec.tokens * training_flops_per_token(spec.model),
-        "validation_flops": validated * forward_flops_per_token(spec.model),
-        "first_loss": first_loss,
-        "validation": domains,
-    }
+        self.done = 0
+        self.kept: list[Path] = []
 
+    def resume(self) -> None:
+        """Go on from the last snapshot, if there is one."""
+        snapshot = self.snapshots.latest(self.output)
+        if snapshot is not None:
+            restore_state(snapshot.tensors, self.model, self.optimizer, self.average)
+            self.done = snapshot.step
+        self.log.start(self.done, snapshot.facts if snapshot else None)
+        if self.fabric.is_global_zero:
+            save_spec(self.output, self.spec.model)
+        self.snapshot_time = time.monotonic()
 
-def _fit(
-    fabric: Fabric,
-    model: Decoder,
-    spec: TrainingSpec,
-    dataset: TokenDataset,
-    order: Order,
-    output: Path,
-    stream: TextIO,
-) -> float:
-    """All steps of the run; returns the first batch's loss."""
-    wrapped, optimizer = fabric.setup(model, build_optimizer(model, spec.optimizer))
-    checkpoints = {round(f * spec.steps): intermediate_name(f) for f in spec.checkpoint_fractions}
-    checkpoints[spec.steps] = intermediate_name(1.0)
-    log_every = max(1, spec.steps // LOGGED_POINTS)
-    first_loss, started = 0.0, time.monotonic()
-    wrapped.train()
-    for step, windows_BT1 in enumerate(_batches(fabric, dataset, order, spec)):
-        rate = learning_rate_at(step, spec.steps, spec.optimizer)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        loss = wrapped(windows_BT1)
-        fabric.backward(loss)
-        norm = nn.utils.clip_grad_norm_(model.parameters(), spec.optimizer.gradient_clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        value = loss.item()
-        _check_finite(value, step, order, spec)
-        first_loss = value if step == 0 else first_loss
-        done = step + 1
-        if done % log_every == 0 or done == spec.steps:
-            tokens = done * spec.batch_size * spec.model.sequence_length
-            speed = tokens / (time.monotonic() - started)
-            values = {"train/loss": value, "train/gradient_norm": float(norm)}
-            values |= {"train/learning_rate": rate, "train/tokens_per_second": speed}
-            _log(stream, tokens, values)
-        if done in checkpoints:
-            save_weights(output, model, checkpoints[done])
-    return first_loss
+    def fit(self) -> None:
+        """All steps that are still to be done."""
+        look_every = STEPS_BETWEEN_LOOKS[self.fabric.device.type]
+        self.wrapped.train()
+        for step, windows_MBT1 in prefetched(self._read, range(self.done, self.spec.steps)):
+            self._update(step, windows_MBT1)
+            self.done = step + 1
+            if self.done % look_every == 0 or self.done in self.events:
+                self._look()
 
+    def finish(self) -> dict[str, Any]:
+        """Write the final weights, validate them, and return the run's facts."""
+        spec = self.spec
+        if self.average is not None:
+            self._save(model_weights(self.model), LAST)
+        weights = self._weights_that_count()
+        self._save(weights, FINAL)
+        if not self.fabric.is_global_zero:
+            return {}
+        domains = self._validate(weights)
+        rounds = len({*spec.validations_at, spec.tokens})
+        validated = sum(int(value["samples"]) for value in domains.values()) * rounds
+        flops = forward_flops_per_token(spec.model) * spec.model.sequence_length
+        return {
+            "parameters": count_parameters(self.model),
+            "tokens": spec.tokens,
+            "training_flops": spec.tokens * training_flops_per_token(spec.model),
+            "validation_flops": validated * flops,
+            "first_loss": self.log.first_loss,
+            "validation": domains,
+        }
 
-def build_optimizer(model: nn.Module, spec: OptimizerSpec) -> torch.optim.AdamW:
-    """AdamW, fused; weight decay on the matrices of Linear layers alone."""
-    matrices = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)}
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if id(p) in matrices], "weight_decay": spec.weight_decay},
-        {"params": [p for p in parameters if id(p) not in matrices], "weight_decay": 0.0},
-    ]
-    betas = (spec.beta1, spec.beta2)
-    return torch.optim.AdamW(groups, lr=spec.learning_rate, betas=betas, fused=True)
+    def _read(self, step: int) -> Tensor:
+        rank, ranks = self.fabric.global_rank, self.fabric.world_size
+        windows_MBT1 = self.data.micro_batches(self.spec, step, rank, ranks)
+        if self.fabric.device.type == "cuda":
+            windows_MBT1 = windows_MBT1.pin_memory()
+        return windows_MBT1.to(self.fabric.device, non_blocking=True)
 
-
-def _batches(
-    fabric: Fabric, dataset: TokenDataset, order: Order, spec: TrainingSpec
-) -> Iterator[torch.Tensor]:
-    for step in range(spec.steps):
-        windows = dataset.read(batch_at(order, step, spec.batch_size))
-        yield fabric.to_device(torch.from_numpy(windows))
-
-
-def _check_finite(loss: float, step: int, order: Order, spec: TrainingSpec) -> None:
-    if loss - loss != 0.0:
-        samples = batch_at(order, step, spec.batch_size).tolist()
-        raise JobError(
-            f"the loss is {loss} at step {step} of {spec.steps} "
-            f"(learning rate {spec.optimizer.learning_rate:g}, samples {samples})"
+    def _update(self, step: int, windows_MBT1: Tensor) -> None:
+        """One optimizer step on the gradient accumulated over the micro-batches."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate_at(step, self.spec.steps, self.spec.optimizer)
+        loss = torch.zeros((), device=self.fabric.device)
+        for part, windows_BT1 in enumerate(windows_MBT1):
+            self._seed_dropout(step, part)
+            more = part + 1 < len(windows_MBT1)
+            with self.fabric.no_backward_sync(self.wrapped, enabled=more):
+                part_loss = self.wrapped(windows_BT1) / len(windows_MBT1)
+                self.fabric.backward(part_loss)
+            loss += part_loss.detach()
+        norm = self.fabric.clip_gradients(
+            self.wrapped,
+            self.fabric_optimizer,
+            max_norm=self.spec.optimizer.gradient_clip,
+            error_if_nonfinite=False,  # the losses tell, and with them the samples
         )
+        self.fabric_optimizer.step()
+        self.fabric_optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update(step + 1)
+        assert norm is not None
+        self.log.add(step, loss, norm)
 
+    def _seed_dropout(self, step: int, part: int) -> None:
+        """Make dropout a function of (seed, step, micro-batch, rank): there is no state to keep."""
+        if self.spec.model.dropout:
+            rank = self.fabric.global_rank
+            torch.manual_seed(derive_seed(self.spec.seed, "dropout", step, part, rank))
 
-def _log(stream: TextIO, tokens: int, values: dict[str, float]) -> None:
-    """Append one line; whoever forwards it to a tracking server reads it from there."""
-    entry = {"tokens": tokens, "time_ms": time.time_ns() // 1_000_000, "values": values}
-    stream.write(json.dumps(entry) + "\n")
-    stream.flush()
+    def _look(self) -> None:
+        """Read the losses since the last look; log, keep, validate and save what is due."""
+        self.log.read(self.snapshots.describe)
+        tokens = self.done * self.spec.tokens_per_step
+        if tokens in self.spec.checkpoints_at:
+            self._save(model_weights(self.model), checkpoint_name(tokens))
+            self.kept.append(self.output / checkpoint_name(tokens))
+        if tokens in self.spec.validations_at and self.done < self.spec.steps:
+            weights = self._weights_that_count()
+            if self.fabric.is_global_zero:
+                self._validate(weights)
+        overdue = time.monotonic() - self.snapshot_time > self.snapshot_seconds
+        stop, overdue = self._any_rank(stop_requested(), overdue)
+        if (stop or overdue) and self.done < self.spec.steps:
+            self._take_snapshot()
+        if stop:
+            raise InterruptedJobError(
+                f"stopped on request after {self.done} of {self.spec.steps} steps"
+            )
+
+    def _make_average(self) -> WeightAverage | None:
+        if self.spec.averaging is None:
+            return None
+        return WeightAverage(self.spec.averaging, self.spec.steps, list(self.model.parameters()))
+
+    def _weights_that_count(self) -> dict[str, Tensor]:
+        """The average, where there is one; gathered by all ranks together."""
+        if self.average is None:
+            return model_weights(self.model)
+        return average_weights(self.model, self.average)
+
+    def _save(self, weights: Mapping[str, Tensor], name: str) -> None:
+        if self.fabric.is_global_zero:
+            save_weights(self.output, weights, name)
+
+    def _validate(self, weights: Mapping[str, Tensor]) -> dict[str, dict[str, float]]:
+        """Losses per domain, by a model of its own: the trained one may be compiled or sharded."""
+        spec = self.spec
+        model = model_from_weights(spec.model, weights).to(self.fabric.device)
+        domains = validate(
+            model, self.data.validation, spec.validation_tokens_per_domain, self.output
+        )
+        self.log.write_validation(self.done * spec.tokens_per_step, domains)
+        return domains
+
+    def _any_rank(self, *flags: bool) -> list[bool]:
+        """Each flag, raised if it is on any rank: all ranks have to do the same thing."""
+        if self.fabric.world_size == 1:
+            return list(flags)
+        raised = torch.tensor(flags, dtype=torch.float32, device=self.fabric.device)
+        return [count > 0 for count in reduce_over_ranks(self.fabric, raised, "sum").tolist()]
+
+    def _take_snapshot(self) -> None:
+        state = collect_state(self.model, self.optimizer, self.average)
+        if self.fabric.is_global_zero:
+            self.snapshots.save(self.done, state, self.log.facts, self.kept)
+        self.fabric.barrier()
+        self.snapshot_time = time.monotonic()

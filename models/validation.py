@@ -42,11 +42,12 @@ def sample_losses(
     model: Decoder, dataset: TokenDataset, samples: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
     """Mean next-token loss of each sample, in nats per token; shape (len(samples),)."""
+    device = next(model.parameters()).device
     batches = [
-        model.token_losses(torch.from_numpy(dataset.read(batch))).mean(1)
+        model.token_losses(torch.from_numpy(dataset.read(batch)).to(device)).mean(1)
         for batch in _batches(samples)
     ]
-    return torch.cat(batches).double().numpy()
+    return torch.cat(batches).double().cpu().numpy()
 
 
 def _batches(samples: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:

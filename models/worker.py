@@ -1,19 +1,23 @@
 """A worker process: reads jobs as JSON lines from standard input, answers each with one line.
 
 It lives as long as its parent: when standard input closes, because the parent ended or was killed,
-the process ends at once, so that no orphan goes on writing.
+or when it is asked to end (SIGTERM), the job under way leaves a snapshot and the process ends.
 """
 
 import json
 import os
 import queue
+import signal
 import sys
 import threading
-import traceback
+import time
 from typing import IO, Any
 
-from curricle.core.errors import CurricleError, InputError
-from curricle.models.jobs import run_job
+from curricle.models.answers import answer
+from curricle.models.interruption import request_stop, stop_requested
+
+SNAPSHOT_GRACE_SECONDS = 20.0
+_busy_with_unfinished = threading.Event()
 
 
 def main() -> None:
@@ -23,34 +27,39 @@ def main() -> None:
     os.dup2(2, 1)
     jobs: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_read_jobs, args=(sys.stdin, jobs), daemon=True).start()
+    signal.signal(signal.SIGTERM, lambda *_: leave())
     _warm_up()
-    while True:
-        answer = _answer(jobs.get())
-        answers.write(json.dumps(answer) + "\n")
+    while not stop_requested():
+        message = jobs.get()
+        if message["placement"]["unfinished"] is not None:
+            _busy_with_unfinished.set()
+        answers.write(json.dumps(answer(message)) + "\n")
         answers.flush()
+        _busy_with_unfinished.clear()
+
+
+def leave() -> None:
+    """End the process, once the job under way (if it can) has left a snapshot."""
+    request_stop()
+    threading.Thread(target=_exit_when_idle).start()
+
+
+def _exit_when_idle() -> None:
+    deadline = time.monotonic() + SNAPSHOT_GRACE_SECONDS
+    while _busy_with_unfinished.is_set() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os._exit(0)
 
 
 def _read_jobs(stream: IO[str], jobs: "queue.Queue[dict[str, Any]]") -> None:
     for line in stream:
         jobs.put(json.loads(line))
-    os._exit(0)
+    leave()
 
 
 def _warm_up() -> None:
     """Import what takes seconds while the first job is still being prepared."""
     import curricle.models.training  # noqa: F401
-
-
-def _answer(message: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return {"facts": run_job(message)}
-    except InputError as error:
-        parts = {"found": error.found, "expected": error.expected, "fix": error.fix}
-        return {"input_error": parts}
-    except CurricleError as error:
-        return {"error": str(error)}
-    except Exception:
-        return {"error": traceback.format_exc(limit=-8)}
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from curricle.core import provenance
 from curricle.core.store import Store
+from curricle.models.placement import Placement
 from curricle.models.pool import JobPool
 from curricle.recipes.loading import load_study
 from curricle.recipes.study import Study
@@ -42,8 +43,10 @@ class Session:
     @functools.cached_property
     def pool(self) -> JobPool:
         """The worker processes; started when first asked for."""
-        threads = max(self.study.proxy.threads, self.study.target.threads)
-        return JobPool(threads=threads)
+        study = self.study
+        hardware = study.hardware
+        placement = Placement(**hardware.model_dump(exclude={"workers"}))
+        return JobPool(hardware.workers, max(study.proxy.threads, study.target.threads), placement)
 
     def start_workers(self) -> None:
         """Start the worker processes now, rather than with the first job."""

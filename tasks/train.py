@@ -1,5 +1,6 @@
 """The training step: one proxy or target, on one dataset, in one order, with one seed."""
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from curricle.core.plain import to_plain
 from curricle.core.store import Store
 from curricle.models.flops import training_flops_per_token
 from curricle.models.jobs import Job
+from curricle.models.metrics_log import METRICS
 from curricle.tasks.dataset import DatasetStep
 from curricle.tasks.order import OrderStep
 from curricle.tasks.session import Session
@@ -74,7 +76,10 @@ class TrainingStep(Step):
     ) -> Mapping[str, Any]:
         """Run the job in a worker."""
         started = time.monotonic()
-        facts = session.pool.run(Job("train", self.training, inputs, folder))
+        started = time.monotonic()
+        facts = session.pool.run(
+            Job("train", self.training, inputs, folder, session.store.unfinished(self.artifact))
+        )
         return {**facts, "seconds": time.monotonic() - started}
 
     def columns(self, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,6 +111,17 @@ class TrainingStep(Step):
         first = {"metric": "train/first_loss", "domain": "average", "value": facts["first_loss"]}
         return [*rows, {**columns, **first}]
 
+    def curve(self, store: Store) -> list[tuple[int, float]]:
+        """(tokens, validation loss averaged over domains) wherever the run was validated."""
+        path = store.folder(self.artifact) / METRICS
+        entries = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        points = []
+        for entry in entries:
+            losses = [v for k, v in entry["values"].items() if k.startswith("validation/loss/")]
+            if losses:
+                points.append((int(entry["tokens"]), sum(losses) / len(losses)))
+        return points
+
     def tracked_run(self, session: Session) -> TrackedRun:
         """The MLflow run: tags, settings, datasets, the metrics file and the final losses."""
         store = session.store
@@ -134,5 +150,5 @@ class TrainingStep(Step):
             },
             tokens=self.training.tokens,
             time_ms=round(datetime.fromisoformat(record["created"]).timestamp() * 1000),
-            metrics_file=store.folder(self.artifact) / "metrics.jsonl",
+            metrics_file=store.folder(self.artifact) / METRICS,
         )

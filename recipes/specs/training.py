@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from curricle.core.jobs import ModelSpec, OptimizerSpec
+from curricle.core.jobs import AveragingSpec, OptimizerSpec
 from curricle.recipes.specs.base import (
     Fraction,
     NonNegativeFloat,
@@ -14,48 +14,63 @@ from curricle.recipes.specs.base import (
     Spec,
     refuse,
 )
-from curricle.recipes.specs.recipe import TokenizerSpec
+from curricle.recipes.specs.shape import Shape
 
 MINIMUM_SEEDS = 3
 
 
-class Training(Spec):
-    """Model size and optimizer settings that proxies and targets have in common."""
+class Averaging(Spec):
+    """End a run with an average of its weights instead of the last ones.
 
-    family: Literal["gpt2"] = "gpt2"
-    num_layers: PositiveInt
-    width: PositiveInt
-    num_heads: PositiveInt
+    `ema`: exponential, with `decay` a step. `last`: the mean of the last `checkpoints` checkpoints,
+    `every` steps apart.
+    """
+
+    method: Literal["ema", "last"]
+    decay: ProperFraction = 0.999
+    checkpoints: Annotated[int, Field(ge=2)] = 6
+    every: PositiveInt = 1
+
+
+class Training(Shape):
+    """Model size and optimizer settings that proxies and targets have in common.
+
+    A batch of `batch_size` samples is computed in micro-batches of `micro_batch_size` (default: in
+    one). `wsd` keeps the peak rate until the last `decay_fraction` of the run. `precision: bf16`
+    keeps fp32 master weights. `validate_every` measures held-out losses along the way, in tokens.
+    """
+
     tokens: PositiveInt
     batch_size: PositiveInt = 8
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    micro_batch_size: PositiveInt | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+    averaging: Averaging | None = None
+    validate_every: PositiveInt | None = None
+    schedule: Literal["constant", "linear", "cosine", "wsd"] = "constant"
     warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     final_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
+    decay_fraction: ProperFraction = 0.2
     weight_decay: NonNegativeFloat = 0.1
+    decay_all: bool = False
     gradient_clip: PositiveFloat = 1.0
     seeds: Annotated[int, Field(ge=MINIMUM_SEEDS)] = MINIMUM_SEEDS
     threads: PositiveInt = 1
 
     @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
-        if self.width % self.num_heads:
+    def _micro_batches_fill_the_batch(self) -> Self:
+        if self.batch_size % (self.micro_batch_size or 1):
             refuse(
-                f"width {self.width} with num_heads {self.num_heads}",
-                "a width that is a multiple of num_heads",
+                f"batch_size {self.batch_size} with micro_batch_size {self.micro_batch_size}",
+                "a batch_size that is a multiple of micro_batch_size",
                 "change one of them",
             )
         return self
 
-    def model_spec(self, tokenizer: TokenizerSpec) -> ModelSpec:
-        """The model's shape under the study's tokenizer."""
-        return ModelSpec(
-            family=self.family,
-            num_layers=self.num_layers,
-            width=self.width,
-            num_heads=self.num_heads,
-            vocabulary_size=tokenizer.vocabulary_size,
-            sequence_length=tokenizer.sequence_length,
-        )
+    @property
+    def averaging_spec(self) -> AveragingSpec | None:
+        """The average the run ends with, as the job takes it."""
+        return AveragingSpec(**self.averaging.model_dump()) if self.averaging else None
 
     def optimizer_spec(self, learning_rate: float) -> OptimizerSpec:
         """The optimizer at one peak rate."""
@@ -64,7 +79,9 @@ class Training(Spec):
             schedule=self.schedule,
             warmup_fraction=self.warmup_fraction,
             final_fraction=self.final_fraction,
+            decay_fraction=self.decay_fraction,
             weight_decay=self.weight_decay,
+            decay_all=self.decay_all,
             gradient_clip=self.gradient_clip,
         )
 

@@ -29,7 +29,7 @@ SPEC = TrainingSpec(
     batch_size=2,
     steps=3,
     seed=0,
-    checkpoint_fractions=(0.5, 1.0),
+    checkpoints_at=(512, 1024),
     validation_tokens_per_domain=8,
 )
 
@@ -51,7 +51,7 @@ def test_fingerprint_depends_on_every_field() -> None:
         dataclasses.replace(
             SPEC, optimizer=dataclasses.replace(SPEC.optimizer, learning_rate=2e-4)
         ),
-        dataclasses.replace(SPEC, checkpoint_fractions=(0.5,)),
+        dataclasses.replace(SPEC, checkpoints_at=(512,)),
     ]
     assert len({fingerprint(spec) for spec in (SPEC, *changed)}) == 5
 

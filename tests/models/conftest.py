@@ -46,7 +46,7 @@ def training_spec(model_spec: ModelSpec) -> TrainingSpec:
         batch_size=4,
         steps=20,
         seed=0,
-        checkpoint_fractions=(0.25, 1.0),
+        checkpoints_at=(240, 960),
         validation_tokens_per_domain=48,
     )
 

@@ -1,142 +1,121 @@
+import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+from tests.models.model_zoo import LENGTH, SPECS, lively_model, token_batches
+from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from curricle.core.errors import InputError
 from curricle.core.jobs import ModelSpec
+from curricle.core.model_size import parameters
+from curricle.core.presets import PRESETS
 from curricle.models.decoder import Decoder, build_model, count_parameters
-from curricle.models.flops import forward_flops_per_token
-
-# Hugging Face's name of each of our tensors; its Conv1D stores matrices transposed.
-BLOCK = {
-    "attention_norm": "ln_1",
-    "attention.qkv": "attn.c_attn",
-    "attention.projection": "attn.c_proj",
-    "feed_forward_norm": "ln_2",
-    "feed_forward.expand": "mlp.c_fc",
-    "feed_forward.projection": "mlp.c_proj",
-}
+from curricle.models.flops import approximate_training_flops_per_token, forward_flops_per_token
+from curricle.models.huggingface.configs import config_of
+from curricle.models.huggingface.weights import counterpart
 
 
-def hugging_face_twin(model: Decoder) -> GPT2LMHeadModel:
-    """The same weights in Hugging Face's GPT-2: the independent implementation to compare with."""
-    spec = model.spec
-    config = GPT2Config(
-        vocab_size=spec.vocabulary_size,
-        n_positions=spec.sequence_length,
-        n_embd=spec.width,
-        n_layer=spec.num_layers,
-        n_head=spec.num_heads,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-    )
-    twin = GPT2LMHeadModel(config).eval()
-    ours = model.state_dict()
-    theirs = {
-        "transformer.wte.weight": ours["tokens.weight"],
-        "transformer.wpe.weight": ours["positions.weight"],
-        "transformer.ln_f.weight": ours["final_norm.weight"],
-        "transformer.ln_f.bias": ours["final_norm.bias"],
-        "lm_head.weight": ours["tokens.weight"],
-    }
-    for layer in range(spec.num_layers):
-        for our_name, their_name in BLOCK.items():
-            for part in ("weight", "bias"):
-                tensor = ours[f"blocks.{layer}.{our_name}.{part}"]
-                tensor = tensor.T if tensor.dim() == 2 else tensor
-                theirs[f"transformer.h.{layer}.{their_name}.{part}"] = tensor.contiguous()
-    missing, unexpected = twin.load_state_dict(theirs, strict=False)
-    assert not unexpected
-    assert all("attn.bias" in name or "masked_bias" in name for name in missing)
+@pytest.fixture(params=SPECS)
+def model(request: pytest.FixtureRequest) -> Decoder:
+    return lively_model(SPECS[request.param])
+
+
+@pytest.fixture
+def windows() -> Tensor:
+    return token_batches()["real"]
+
+
+def in_transformers(spec: ModelSpec) -> Any:
+    """Hugging Face's model of the same shape: the independent implementation to compare with."""
+    config = AutoConfig.for_model(**{**config_of(spec), "pad_token_id": None})
+    return AutoModelForCausalLM.from_config(config)
+
+
+def twin_of(model: Decoder) -> Any:
+    """Hugging Face's model with the same weights."""
+    theirs: dict[str, Tensor] = {}
+    for name, tensor in model.state_dict().items():
+        theirs |= counterpart(model.spec, name).to_theirs(tensor)
+    theirs.pop("embed_out.weight", None)  # lm_head in this version of transformers
+    twin = in_transformers(model.spec)
+    twin.load_state_dict({**theirs, "lm_head.weight": model.head_weight})
     return twin
 
 
-@pytest.fixture
-def model(model_spec: ModelSpec) -> Decoder:
-    model = build_model(model_spec, seed=0)
-    with torch.no_grad():
-        for parameter in model.parameters():  # biases and norms away from their neutral values
-            parameter.add_(
-                0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
-            )
-    return model
-
-
-@pytest.fixture
-def windows(model_spec: ModelSpec) -> torch.Tensor:
-    shape = (3, model_spec.sequence_length + 1)
-    generator = torch.Generator().manual_seed(2)
-    return torch.randint(model_spec.vocabulary_size, shape, generator=generator)
-
-
-def test_logits_and_losses_equal_hugging_faces(model: Decoder, windows: torch.Tensor) -> None:
-    with torch.no_grad():
-        theirs = hugging_face_twin(model)(windows[:, :-1]).logits
-        ours = model.logits(model.hidden(windows[:, :-1]))
-        losses = F.cross_entropy(theirs.flatten(0, 1), windows[:, 1:].flatten(), reduction="none")
-        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(
-            model.token_losses(windows), losses.view(3, -1), atol=1e-5, rtol=1e-5
-        )
-        torch.testing.assert_close(model(windows), losses.mean(), atol=1e-5, rtol=1e-5)
-
-
-def test_gradients_equal_hugging_faces(model: Decoder, windows: torch.Tensor) -> None:
-    twin = hugging_face_twin(model)
+def test_loss_and_gradients_equal_hugging_faces(model: Decoder, windows: Tensor) -> None:
+    twin = twin_of(model)
     logits = twin(windows[:, :-1]).logits
-    F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten()).backward()
-    model(windows).backward()
-    embedding = twin.transformer.wte.weight.grad
-    expand = twin.get_parameter("transformer.h.1.mlp.c_fc.weight").grad
-    block = model.blocks[1]
-    assert isinstance(embedding, torch.Tensor)
-    assert isinstance(expand, torch.Tensor)
-    torch.testing.assert_close(model.tokens.weight.grad, embedding, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(
-        block.get_parameter("feed_forward.expand.weight").grad, expand.T, atol=1e-5, rtol=1e-4
-    )
+    expected = F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
+    expected.backward()
+    loss = model(windows)
+    loss.backward()
+    torch.testing.assert_close(loss, expected, atol=1e-5, rtol=1e-5)
+    theirs = {name: parameter.grad for name, parameter in twin.named_parameters()}
+    for name, parameter in model.named_parameters():
+        place = counterpart(model.spec, name)
+        names = [one.replace("embed_out", "lm_head") for one in place.names]
+        gradient = place.to_ours([theirs[one] for one in names])
+        torch.testing.assert_close(parameter.grad, gradient, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("layers", "width", "heads"), [(2, 64, 2), (4, 128, 4), (3, 96, 3)])
-def test_parameter_counts_equal_hugging_faces(layers: int, width: int, heads: int) -> None:
-    spec = ModelSpec(
-        family="gpt2",
-        num_layers=layers,
-        width=width,
-        num_heads=heads,
-        vocabulary_size=1000,
-        sequence_length=128,
-    )
-    config = GPT2Config(
-        vocab_size=1000, n_positions=128, n_embd=width, n_layer=layers, n_head=heads
-    )
-    expected = GPT2LMHeadModel(config).num_parameters()
-    assert count_parameters(Decoder(spec)) == expected
+@pytest.mark.parametrize("name", PRESETS)
+def test_parameter_counts_equal_hugging_faces(name: str) -> None:
+    with torch.device("meta"):
+        theirs, ours = in_transformers(PRESETS[name]), Decoder(PRESETS[name])
+    assert count_parameters(ours) == parameters(PRESETS[name]) == theirs.num_parameters()
 
 
-def test_flops_equal_a_count_of_the_products(model_spec: ModelSpec) -> None:
-    model = build_model(model_spec, seed=0)
-    tokens = torch.zeros(2, model_spec.sequence_length, dtype=torch.long)
+def test_variants_are_counted_too(model: Decoder) -> None:
+    assert count_parameters(model) == parameters(model.spec)
+
+
+def test_flops_equal_a_count_of_the_products(model: Decoder, windows: Tensor) -> None:
+    tokens = windows[:, :-1]
     # The counter knows attention in its plain form alone and, like ours, takes it in full.
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         model.logits(model.hidden(tokens))
-    assert counter.get_total_flops() == tokens.numel() * forward_flops_per_token(model_spec)
+    assert counter.get_total_flops() == tokens.numel() * forward_flops_per_token(model.spec)
+
+
+def test_six_n_takes_the_published_non_embedding_parameters() -> None:
+    assert approximate_training_flops_per_token(PRESETS["Pythia-70M"]) == 6 * 18_915_328
 
 
 def test_the_seed_decides_the_weights(model_spec: ModelSpec) -> None:
     first, again, other = (build_model(model_spec, seed) for seed in (0, 0, 1))
     assert torch.equal(first.tokens.weight, again.tokens.weight)
     assert not torch.equal(first.tokens.weight, other.tokens.weight)
-    assert first.tokens.weight.std().item() == pytest.approx(0.02, rel=0.05)
 
 
-def test_no_position_sees_the_future(model: Decoder, windows: torch.Tensor) -> None:
+@pytest.mark.parametrize(
+    ("family", "inner", "output"),
+    [
+        ("gpt2", 0.02, 0.02 / math.sqrt(8)),
+        ("pythia", math.sqrt(2 / (5 * 128)), 2 / (4 * math.sqrt(128))),
+        ("opt", 0.006, 0.006 / math.sqrt(8)),
+        ("llama", 0.02, 0.02),
+    ],
+)
+def test_fresh_weights_spread_as_published(family: str, inner: float, output: float) -> None:
+    spec = replace(SPECS["gpt2"], family=family, num_layers=4, width=128, num_heads=2)
+    model = build_model(spec, seed=0)
+    for name, parameter in model.named_parameters():
+        if parameter.dim() == 2:
+            expected = output if name.endswith("projection.weight") else inner
+            assert parameter.std().item() == pytest.approx(expected, rel=0.04), name
+            assert abs(parameter.mean().item()) < 5 * expected / parameter.numel() ** 0.5, name
+        else:
+            assert torch.equal(parameter, torch.full_like(parameter, "bias" not in name)), name
+
+
+def test_no_position_sees_the_future(model: Decoder, windows: Tensor) -> None:
     changed = windows.clone()
     changed[:, 7:] = 0
     with torch.no_grad():
@@ -145,6 +124,72 @@ def test_no_position_sees_the_future(model: Decoder, windows: torch.Tensor) -> N
         )
 
 
-def test_an_unknown_family_is_refused(model_spec: ModelSpec) -> None:
-    with pytest.raises(InputError, match="family 'bert'"):
-        Decoder(replace(model_spec, family="bert"))
+@pytest.mark.parametrize("name", SPECS)
+def test_dropout_acts_where_hugging_faces_does(name: str, windows: Tensor) -> None:
+    spec = replace(SPECS[name], dropout=0.25)
+    ours, theirs = DropoutSites(), DropoutSites()
+    with ours:
+        build_model(spec, seed=0).train().hidden(windows[:, :-1])
+    with theirs:
+        in_transformers(spec).train()(windows[:, :-1])
+    assert ours.seen == theirs.seen
+
+
+class DropoutSites(TorchFunctionMode):
+    """Counts the calls that drop anything, on tensors and in attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = {"tensor": 0, "attention": 0}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is F.dropout and kwargs.get("training", args[-1]) is True:
+            self.seen["tensor"] += kwargs.get("p", args[1] if len(args) > 1 else 0.0) == 0.25
+        if func is F.scaled_dot_product_attention:
+            self.seen["attention"] += kwargs["dropout_p"] == 0.25
+        return func(*args, **kwargs)
+
+
+def test_dropout_acts_in_training_alone(model: Decoder, windows: Tensor) -> None:
+    dropping = Decoder(replace(model.spec, dropout=0.5))
+    dropping.load_state_dict(model.state_dict())
+    assert torch.equal(dropping.eval()(windows), model(windows))
+    torch.manual_seed(0)
+    first, other = dropping.train()(windows), dropping(windows)
+    torch.manual_seed(0)
+    assert torch.equal(dropping(windows), first)
+    assert not torch.equal(first, other)
+    assert torch.equal(model.train()(windows), model.eval()(windows))
+
+
+@pytest.mark.parametrize("name", ["gpt2", "pythia", "opt-post-norm", "llama-grouped"])
+def test_hidden_compiles_in_one_piece(name: str, windows: Tensor) -> None:
+    model = lively_model(SPECS[name])
+    compiled = torch.compile(model.hidden, fullgraph=True, backend="eager")
+    # Compiled code takes torch's attention, which rounds differently.
+    expected = model.hidden(windows[:, :-1])
+    torch.testing.assert_close(compiled(windows[:, :-1]), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_hidden_runs_in_bf16(model: Decoder, windows: Tensor) -> None:
+    exact = model(windows)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = model(windows)
+    assert rounded.item() == pytest.approx(exact.item(), rel=0.02)
+    rounded.backward()
+    gradients = [parameter.grad for parameter in model.parameters()]
+    assert all(one is not None and one.dtype == torch.float32 for one in gradients)
+    half = model.to(torch.bfloat16).hidden(windows[:, :-1])
+    assert half.dtype == torch.bfloat16
+
+
+def test_more_tokens_than_positions_are_refused(model: Decoder) -> None:
+    with pytest.raises(InputError, match=r"49 tokens for a model of 48 positions, expected at"):
+        model.hidden(torch.zeros(1, LENGTH + 1, dtype=torch.long))
+
+
+def test_a_larger_vocabulary_is_refused(model: Decoder) -> None:
+    model.check_vocabulary(320, "dataset")
+    with pytest.raises(InputError, match=r"dataset with a vocabulary of 321 for a model of 320"):
+        model.check_vocabulary(321, "dataset")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,8 @@ from curricle.core.errors import InputError, JobError
 from curricle.core.jobs import TrainingSpec
 from curricle.core.order_file import write_order
 from curricle.models.jobs import Job
-from curricle.models.pool import JobPool
+from curricle.models.placement import Placement
+from curricle.models.pool import JobPool, train_many
 from curricle.models.training import train
 
 
@@ -17,7 +19,7 @@ def test_a_pool_runs_jobs_like_this_process_and_survives_bad_ones(
     for output in outputs:
         output.mkdir()
     here, there, killed, bad, unknown = outputs
-    expected = train(training_spec, inputs, here)
+    expected = train(training_spec, inputs, here, Placement())
     pool = JobPool(workers=1)
     try:
         worker = pool._idle.queue[0]._process
@@ -40,3 +42,18 @@ def test_a_pool_runs_jobs_like_this_process_and_survives_bad_ones(
             pool.run(Job("dance", training_spec, inputs, unknown))
     finally:
         pool.close()
+
+
+def test_many_jobs_come_back_in_order(
+    training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    jobs = []
+    for seed in range(3):
+        output = tmp_path / f"seed{seed}"
+        output.mkdir()
+        jobs.append(Job("train", replace(training_spec, seed=seed), inputs, output))
+    facts = train_many(jobs, workers=2)
+    here = tmp_path / "here"
+    here.mkdir()
+    assert facts[1] == train(jobs[1].spec, inputs, here, Placement())
+    assert len({entry["first_loss"] for entry in facts}) == 3

@@ -3,6 +3,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,13 +12,15 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from curricle.core.errors import InputError, JobError
+from curricle.core.errors import InputError, IntegrityError, JobError
 from curricle.core.jobs import OptimizerSpec, TrainingSpec
 from curricle.core.order_file import batch_at, read_order, write_order
 from curricle.core.token_dataset import TokenDataset
 from curricle.models.decoder import build_model
+from curricle.models.optimizer import build_optimizer
+from curricle.models.placement import Placement
 from curricle.models.schedule import learning_rate_at
-from curricle.models.training import build_optimizer, train
+from curricle.models.training import train
 from curricle.models.validation import select_samples
 
 Variant = Callable[..., TrainingSpec]
@@ -25,7 +28,7 @@ Variant = Callable[..., TrainingSpec]
 
 def run(spec: TrainingSpec, inputs: dict[str, Path], folder: Path) -> dict[str, torch.Tensor]:
     folder.mkdir()
-    train(spec, inputs, folder)
+    train(spec, inputs, folder, Placement())
     return dict(load_file(folder / "model.safetensors"))
 
 
@@ -68,7 +71,7 @@ def test_what_is_learnt_is_measured_per_domain(
     variant: Variant, inputs: dict[str, Path], tmp_path: Path
 ) -> None:
     spec = variant(steps=20)
-    facts = train(spec, inputs, tmp_path)
+    facts = train(spec, inputs, tmp_path, Placement())
     assert facts["first_loss"] == pytest.approx(math.log(97), abs=0.1)
     assert set(facts["validation"]) == {"even", "odd"}
     rows = pq.read_table(tmp_path / "validation.parquet").to_pandas()
@@ -90,7 +93,7 @@ def test_a_held_out_domain_shorter_than_a_sample_is_named(
 def test_metrics_are_lines_with_tokens(
     training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
 ) -> None:
-    train(training_spec, inputs, tmp_path)
+    train(training_spec, inputs, tmp_path, Placement())
     entries = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     per_step = training_spec.batch_size * training_spec.model.sequence_length
     assert [entry["tokens"] for entry in entries[:-1]] == [per_step * (i + 1) for i in range(20)]
@@ -102,7 +105,7 @@ def test_checkpoints_are_kept_at_their_shares(
     training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
 ) -> None:
     full = run(training_spec, inputs, tmp_path / "full")
-    early = load_file(tmp_path / "full" / "model-at-0.2500.safetensors")
+    early = load_file(tmp_path / "full" / "model-at-240.safetensors")
     assert set(early) == set(full)
     assert not equal(dict(early), full)
 
@@ -112,7 +115,7 @@ def test_an_order_of_another_length_is_refused(
 ) -> None:
     write_order(inputs["order"], np.arange(5))
     with pytest.raises(InputError, match=r"order of 5 samples, expected 80"):
-        train(training_spec, inputs, tmp_path)
+        train(training_spec, inputs, tmp_path, Placement())
 
 
 def test_a_diverging_run_stops_and_names_its_samples(
@@ -120,7 +123,7 @@ def test_a_diverging_run_stops_and_names_its_samples(
 ) -> None:
     optimizer = replace(training_spec.optimizer, learning_rate=1e30)
     with pytest.raises(JobError, match=r"the loss is (nan|inf) at step .*samples \["):
-        train(replace(training_spec, optimizer=optimizer), inputs, tmp_path)
+        train(replace(training_spec, optimizer=optimizer), inputs, tmp_path, Placement())
 
 
 def test_weight_decay_spares_norms_biases_and_embeddings(training_spec: TrainingSpec) -> None:
@@ -134,7 +137,12 @@ def test_weight_decay_spares_norms_biases_and_embeddings(training_spec: Training
 
 @pytest.mark.parametrize(
     ("schedule", "expected"),
-    [("constant", [1, 1, 1]), ("linear", [1, 0.55, 0.19]), ("cosine", [1, 0.55, 0.1220])],
+    [
+        ("constant", [1, 1, 1]),
+        ("linear", [1, 0.55, 0.19]),
+        ("cosine", [1, 0.55, 0.1220]),
+        ("wsd", [1, 1, 0.55]),
+    ],
 )
 def test_schedules(training_spec: TrainingSpec, schedule: str, expected: list[float]) -> None:
     spec: OptimizerSpec = replace(
@@ -149,3 +157,90 @@ def test_warm_up_is_linear(training_spec: TrainingSpec) -> None:
     rates = [learning_rate_at(step, 10, spec) for step in range(5)]
     np.testing.assert_allclose(rates[:4], [0.25, 0.5, 0.75, 1.0])
     assert rates[4] == 1.0
+
+
+def test_an_unknown_schedule_is_refused(training_spec: TrainingSpec) -> None:
+    spec = replace(training_spec.optimizer, schedule="staircase")
+    with pytest.raises(InputError, match=r"schedule 'staircase', expected one of .*'wsd'"):
+        learning_rate_at(5, 10, spec)
+
+
+def test_accumulated_gradients_are_those_of_the_batch(
+    training_spec: TrainingSpec, variant: Variant, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    whole = run(training_spec, inputs, tmp_path / "whole")
+    parts = run(variant(micro_batch_size=1), inputs, tmp_path / "parts")
+    for name, tensor in whole.items():
+        torch.testing.assert_close(parts[name], tensor, atol=1e-4, rtol=1e-3)
+
+
+def test_bf16_keeps_master_weights_and_learns_the_same(
+    training_spec: TrainingSpec, variant: Variant, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    plain = run(training_spec, inputs, tmp_path / "fp32")
+    mixed = run(variant(precision="bf16"), inputs, tmp_path / "bf16")
+    assert {tensor.dtype for tensor in mixed.values()} == {torch.float32}
+    # Updates far below bf16's resolution of the weights are kept.
+    assert not any(
+        torch.equal(mixed[k], mixed[k].bfloat16().float()) for k in mixed if "norm" not in k
+    )
+    for name, tensor in plain.items():
+        torch.testing.assert_close(mixed[name], tensor, atol=2e-2, rtol=0.1)
+
+
+def test_dropout_is_a_function_of_the_seed_alone(
+    training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    spec = replace(training_spec, model=replace(training_spec.model, dropout=0.3))
+    first = run(spec, inputs, tmp_path / "first")
+    torch.manual_seed(12345)
+    assert equal(first, run(spec, inputs, tmp_path / "second"))
+    assert not equal(first, run(training_spec, inputs, tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"micro_batch_size": 3}, r"batch_size 4, micro_batch_size 3, 1 devices, expected a batch"),
+        (
+            {"checkpoints_at": (100,)},
+            r"checkpoints_at: 100 tokens, expected multiples of 48 tokens",
+        ),
+        ({"validations_at": (9600,)}, r"validations_at: 9600 tokens, expected .* up to 960"),
+        ({"precision": "fp8"}, r"precision 'fp8', expected one of"),
+        ({"batch_size": 400}, r"dataset of \d+ samples, expected at least one batch of 400"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_training(
+    changes: dict[str, Any],
+    message: str,
+    variant: Variant,
+    inputs: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(InputError, match=message):
+        train(variant(**changes), inputs, tmp_path, Placement())
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_a_dataset_of_another_vocabulary_is_refused(
+    training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    model = replace(training_spec.model, vocabulary_size=500)
+    with pytest.raises(InputError, match=r"vocabulary of 97, expected the model's 500"):
+        train(replace(training_spec, model=model), inputs, tmp_path, Placement())
+
+
+def test_an_order_that_names_a_missing_sample_is_refused(
+    training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    write_order(inputs["order"], np.full(80, 10_000))
+    with pytest.raises(IntegrityError, match="names sample 10000, the dataset ends at"):
+        train(training_spec, inputs, tmp_path, Placement())
+
+
+def test_validation_on_the_way(variant: Variant, inputs: dict[str, Path], tmp_path: Path) -> None:
+    train(variant(validations_at=(240, 480)), inputs, tmp_path, Placement())
+    entries = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    points = [e["tokens"] for e in entries if "validation/loss/even" in e["values"]]
+    assert points == [240, 480, 960]

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """Shape of a decoder-only transformer; lengths in tokens, widths in units."""
+    """Shape of a decoder-only transformer; lengths in tokens, widths in units.
+
+    What all members of a family share stands in `core.families`; None means the family's own rule.
+    `num_kv_heads` below `num_heads` groups the query heads (llama). `embedding_width` other than
+    `width` puts a projection between embeddings and layers, `post_norm` the norms behind the
+    residual sums (both as in OPT-350M). `dropout` acts in training alone.
+    """
 
     family: str
     num_layers: int
@@ -18,6 +24,14 @@ class ModelSpec:
     num_heads: int
     vocabulary_size: int
     sequence_length: int
+    feed_forward_width: int | None = None
+    num_kv_heads: int | None = None
+    embedding_width: int | None = None
+    tied_head: bool | None = None
+    post_norm: bool = False
+    norm_epsilon: float = 1e-5
+    rotary_base: float = 10_000.0
+    dropout: float = 0.0
 
     @property
     def size(self) -> str:
@@ -30,8 +44,10 @@ class OptimizerSpec:
     """AdamW and its learning-rate schedule.
 
     The rate rises linearly over `warmup_fraction` of the steps to `learning_rate` and then follows
-    `schedule` (`constant`, `linear` or `cosine`) down to `final_fraction` of it. Weight decay acts
-    on matrices alone, not on biases, norms or embeddings.
+    `schedule` (`constant`, `linear`, `cosine` or `wsd`) down to `final_fraction` of it. `wsd` stays
+    at the peak and falls linearly over the last `decay_fraction` of the steps. Weight decay acts on
+    matrices; on norms, biases and embeddings only with `decay_all`. `gradient_clip` is the largest
+    norm of the whole gradient.
     """
 
     learning_rate: float
@@ -40,16 +56,36 @@ class OptimizerSpec:
     final_fraction: float
     weight_decay: float
     gradient_clip: float
+    decay_fraction: float = 0.2
+    decay_all: bool = False
     beta1: float = 0.9
     beta2: float = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class AveragingSpec:
+    """Which weights a run ends with: an average in place of the last ones.
+
+    `ema`: an exponential moving average, `decay` a step. `last`: the mean of the last `checkpoints`
+    checkpoints, `every` steps apart, the final weights among them.
+    """
+
+    method: str
+    decay: float = 0.999
+    checkpoints: int = 6
+    every: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSpec:
     """One training run: `steps` batches of `batch_size` samples, read in the order given beside it.
 
-    `seed` decides the initialisation; what the run reads is decided by its order. Checkpoints are
-    kept after the given shares of the run, and always at the end.
+    `seed` decides the initialisation and, apart from it, the dropout; what the run reads is decided
+    by its order. An update's gradient is accumulated over micro-batches of `micro_batch_size`
+    samples (default: the batch in one). `precision` is `fp32`, or `bf16` for products in bf16 with
+    fp32 master weights. Checkpoints are kept, and validation losses measured, after the given
+    numbers of tokens, and always at the end. A loss more than `loss_spike` nats above the median of
+    the steps before it ends the run.
     """
 
     model: ModelSpec
@@ -57,8 +93,14 @@ class TrainingSpec:
     batch_size: int
     steps: int
     seed: int
-    checkpoint_fractions: tuple[float, ...] = ()
+    micro_batch_size: int | None = None
+    precision: str = "fp32"
+    compile: bool = False
+    averaging: AveragingSpec | None = None
+    checkpoints_at: tuple[int, ...] = ()
+    validations_at: tuple[int, ...] = ()
     validation_tokens_per_domain: int
+    loss_spike: float = 4.0
     threads: int = 1
 
     @property
@@ -67,17 +109,25 @@ class TrainingSpec:
         return self.batch_size * self.steps
 
     @property
+    def tokens_per_step(self) -> int:
+        """Tokens an update is made from."""
+        return self.batch_size * self.model.sequence_length
+
+    @property
     def tokens(self) -> int:
         """Tokens the run predicts."""
-        return self.samples * self.model.sequence_length
+        return self.steps * self.tokens_per_step
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringSpec:
-    """Learnability of every sample: loss at the `early` share of a proxy's run minus at `late`."""
+    """Learnability of every sample: loss of a proxy's checkpoint after `early` tokens minus `late`.
 
-    early: float
-    late: tuple[float, ...]
+    With several late checkpoints their mean loss counts.
+    """
+
+    early: int
+    late: tuple[int, ...]
     threads: int = 1
 
 
@@ -92,30 +142,52 @@ class SampleStatisticsSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class PerplexitySpec:
-    """Held-out loss per domain over at most `tokens_per_domain` tokens each."""
+    """Perplexity of held-out documents, at most `tokens_per_domain` tokens of each domain.
+
+    `stride` is how many tokens each window predicts once a document is longer than the model's
+    context; None: as many as the context, so that windows don't overlap.
+    """
 
     tokens_per_domain: int
+    stride: int | None = None
     threads: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class MultipleChoiceSpec:
-    """`shots`-shot multiple choice in MMLU's protocol."""
+    """`shots`-shot multiple choice in MMLU's protocol, about `subjects` (empty: all of the set).
+
+    With `cloze` the right choices' texts are scored as well.
+    """
 
     shots: int
+    subjects: tuple[str, ...] = ()
+    cloze: bool = True
     threads: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class SharpnessSpec:
-    """Largest Hessian eigenvalue of the mean loss over `batch_size` held-out samples.
+    """Curvature of the mean loss over `batch_size` held-out samples; see `models/sharpness.py`.
 
-    Lanczos ends when the eigenvalue's relative residual is at most `tolerance`, or after
-    `max_iterations` Hessian-vector products.
+    A sample has `sequence_length` tokens (default: as many as the model reads at once). Lanczos
+    ends when the relative residuals of both ends of the spectrum are at most `tolerance`, or after
+    `max_iterations` Hessian-vector products. Hutchinson's trace takes `trace_samples` products (0:
+    no trace). `sam_radius` and `asam_radius` are the balls of SAM and adaptive SAM. Losses are
+    summed over micro-batches of `micro_batch_size` samples (default: the batch in one). `seed`
+    decides batch and random vectors. `checkpoint_at` is the number of training tokens after which
+    the weights were kept; None: the final ones.
     """
 
     batch_size: int
     max_iterations: int
     tolerance: float
     seed: int
+    trace_samples: int = 8
+    sam_radius: float = 0.05
+    asam_radius: float = 0.5
+    dense_layers: bool = True
+    micro_batch_size: int | None = None
+    checkpoint_at: int | None = None
+    sequence_length: int | None = None
     threads: int = 1

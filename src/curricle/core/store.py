@@ -7,6 +7,7 @@ a race, or dies half-way, leaves nothing that can be mistaken for an artifact.
 
 import contextlib
 import datetime
+import functools
 import hashlib
 import json
 import os
@@ -20,14 +21,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
 from curricle.core import provenance
 from curricle.core.errors import InputError, IntegrityError
 from curricle.core.plain import canonical_json, fingerprint, to_plain
+from curricle.core.remote import open_filesystem, reachable, remote_errors, room, unusable
 
 KINDS = (
     "corpus",
+    "documents",
+    "measurement",
     "tokenizer",
     "dataset",
     "questions",
@@ -40,7 +42,7 @@ KINDS = (
     "report",
 )
 RECORD = "record.json"
-STAGING = ".staging"
+STAGING, UNFINISHED = ".staging", ".unfinished"
 
 Build = Callable[[Path], Mapping[str, Any] | None]
 
@@ -99,27 +101,34 @@ class Store:
     def __init__(self, root: str, *, create: bool = True) -> None:
         self.root = root
         try:
-            self.files, self.base = fsspec.core.url_to_fs(root)
+            self.files, self.base = open_filesystem(root)
             if create:
-                self.files.makedirs(self.base, exist_ok=True)
+                with remote_errors():
+                    self.files.makedirs(self.base, exist_ok=True)
         except (OSError, ValueError, ImportError) as error:
-            raise _unusable(root, error) from None
+            raise unusable(root, error) from None
         protocol = self.files.protocol
         self.is_local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
         if self.is_local and create and not os.access(self.base, os.R_OK | os.W_OK | os.X_OK):
-            raise _unusable(root, PermissionError("no permission to read and write"))
+            raise unusable(root, PermissionError("no permission to read and write"))
         if self.is_local and Path(self.base).is_file():
-            raise _unusable(root, NotADirectoryError("is a file"))
+            raise unusable(root, NotADirectoryError("is a file"))
         self._cache = Path(self.base) if self.is_local else _cache_folder(root)
+        # A local disk fails in ways that are no matter of the address.
+        self._reached = (
+            contextlib.nullcontext if self.is_local else functools.partial(reachable, root)
+        )
 
     def exists(self, artifact: Artifact) -> bool:
         """Whether the artifact is complete."""
-        return bool(self.files.exists(f"{self.base}/{artifact.key}/{RECORD}"))
+        with self._reached():
+            return bool(self.files.exists(f"{self.base}/{artifact.key}/{RECORD}"))
 
     def record(self, artifact: Artifact) -> dict[str, Any]:
         """The artifact's record. Raises IntegrityError if it is missing or unreadable."""
         try:
-            text = self.files.cat_file(f"{self.base}/{artifact.key}/{RECORD}")
+            with remote_errors():
+                text = self.files.cat_file(f"{self.base}/{artifact.key}/{RECORD}")
             return dict(json.loads(text))
         except (OSError, ValueError) as error:
             raise IntegrityError(f"{artifact.key}/{RECORD}: {error}") from None
@@ -145,19 +154,31 @@ class Store:
             _check_size(target / name, entry["bytes"], artifact)
         return target
 
+    def unfinished(self, artifact: Artifact) -> str:
+        """Address of a folder in which an unfinished build may keep what it needs to go on.
+
+        It outlives the process that builds, and goes once the artifact is complete.
+        """
+        return f"{self.root.rstrip('/')}/{UNFINISHED}/{artifact.key}"
+
     def produce(self, request: Request, build: Build) -> Artifact:
         """The artifact of `request`: found if it is complete, otherwise built and stored.
 
         `build` fills an empty local folder and may return facts for the record. If it raises,
-        nothing is left behind.
+        nothing is left behind. Raises InputError if the disk is full or a remote store refuses.
         """
         artifact = request.artifact
         if self.exists(artifact):
             return artifact
-        with self._staging() as folder:
+        with self._staging() as folder, room(folder.parent):
             facts = build(folder) or {}
             record = _record(request, artifact, folder, facts)
-            self._commit(artifact, folder, record)
+            with self._reached():
+                self._commit(artifact, folder, record)
+        leftover = f"{self.base}/{UNFINISHED}/{artifact.key}"
+        with self._reached():
+            if self.files.exists(leftover):
+                self.files.rm(leftover, recursive=True)
         return artifact
 
     def verify(self, artifact: Artifact) -> list[str]:
@@ -213,7 +234,8 @@ class Store:
         partial = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
         for name in (*self.record(artifact)["files"], RECORD):
             (partial / name).parent.mkdir(parents=True, exist_ok=True)
-            self.files.get_file(f"{self.base}/{artifact.key}/{name}", str(partial / name))
+            with self._reached():
+                self.files.get_file(f"{self.base}/{artifact.key}/{name}", str(partial / name))
         try:
             partial.rename(target)
         except OSError:
@@ -274,11 +296,3 @@ def _cache_folder(root: str) -> Path:
     name = hashlib.sha256(root.encode()).hexdigest()[:16]
     base = os.environ.get("CURRICLE_CACHE") or Path.home() / ".cache" / "curricle"
     return Path(base) / name
-
-
-def _unusable(root: str, error: Exception) -> InputError:
-    return InputError(
-        f"store {root}: {error}",
-        expected="a folder or an s3:// address that can be read and written",
-        fix="give another one with --set store=PATH, or mend its permissions",
-    )

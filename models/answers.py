@@ -1,0 +1,39 @@
+"""What a worker process answers: a job's facts or its error, as JSON values, and back."""
+
+import errno
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from curricle.core.errors import CurricleError, InputError, JobError
+from curricle.models.jobs import run_job
+
+
+def answer(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Run the job of a message; whatever it raises becomes part of the answer."""
+    try:
+        return {"facts": run_job(message)}
+    except InputError as error:
+        parts = {"found": error.found, "expected": error.expected, "fix": error.fix}
+        return {"input_error": parts}
+    except CurricleError as error:
+        return {"error": str(error)}
+    except Exception as error:
+        if _is_disk_full(error):
+            return {"error": f"no space left for {message['output']}: free some and run again"}
+        return {"error": traceback.format_exc(limit=-8)}
+
+
+def facts_of(reply: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts in an answer. Raises InputError or JobError if it holds one."""
+    if "input_error" in reply:
+        parts = reply["input_error"]
+        raise InputError(parts["found"], expected=parts["expected"], fix=parts["fix"])
+    if "error" in reply:
+        raise JobError(reply["error"])
+    return dict(reply["facts"])
+
+
+def _is_disk_full(error: Exception) -> bool:
+    """Also safetensors', which knows no error numbers."""
+    return getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)

@@ -1,0 +1,86 @@
+"""Lightning Fabric for a placement, and how fast its devices could be."""
+
+import functools
+import time
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.strategies.model_parallel import ModelParallelStrategy
+from lightning.fabric.strategies.strategy import Strategy
+from torch import Tensor, nn
+from torch.distributed.fsdp import fully_shard
+
+from curricle.core.errors import InputError
+from curricle.models.placement import Placement
+
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+# Dense bf16 and fp32 (TF32 off) operations a second, from the vendors' data sheets.
+_PEAKS = {
+    "H200": {"bf16": 989e12, "fp32": 67e12},
+    "H100": {"bf16": 989e12, "fp32": 67e12},
+    "A100": {"bf16": 312e12, "fp32": 19.5e12},
+    "L40S": {"bf16": 362e12, "fp32": 91.6e12},
+    "L4": {"bf16": 121e12, "fp32": 30.3e12},
+}
+_PROBE_WIDTH, _PROBES = 512, 5
+
+
+def make_fabric(placement: Placement, precision: str) -> Fabric:
+    """Fabric over the placement's devices; several are expected to be started by torchrun.
+
+    Raises InputError for an unknown precision or missing devices.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(
+            f"precision {precision!r}", expected=f"one of {tuple(PRECISIONS)}", fix="choose one"
+        )
+    strategy: str | Strategy = "auto" if placement.devices == 1 else placement.strategy
+    if strategy == "fsdp":
+        strategy = ModelParallelStrategy(
+            _shard, data_parallel_size=placement.devices, tensor_parallel_size=1
+        )
+    settings: Any = {"precision": PRECISIONS[precision], "strategy": strategy}
+    fabric = Fabric(accelerator=placement.resolved, devices=placement.devices, **settings)
+    if placement.devices > 1:
+        fabric.launch()
+    return fabric
+
+
+def _shard(model: nn.Module, mesh: Any) -> nn.Module:
+    """FSDP2, a unit a block; Lightning's own FSDP strategy refuses CPUs."""
+    blocks: Any = model.blocks
+    for block in blocks:
+        fully_shard(block, mesh=mesh["data_parallel"])
+    sharded: Any = fully_shard(model, mesh=mesh["data_parallel"])
+    assert isinstance(sharded, nn.Module)
+    return sharded
+
+
+def reduce_over_ranks(fabric: Fabric, tensor: Tensor, operation: str) -> Tensor:
+    """The `mean` or `sum` of `tensor` over all ranks, on each of them."""
+    reduced = fabric.all_reduce(tensor, reduce_op=operation)
+    assert isinstance(reduced, Tensor)
+    return reduced
+
+
+@functools.cache
+def peak_flops(device: torch.device, precision: str, threads: int) -> float | None:
+    """Operations a second one device could do: a GPU's data sheet, a CPU's own matrix product.
+
+    A CPU is measured with the `threads` that torch has now. None for a GPU that isn't in the table.
+    """
+    assert device.type == "cuda" or threads == torch.get_num_threads()
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        return next((peaks[precision] for key, peaks in _PEAKS.items() if key in name), None)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    return max(_probe(dtype) for _ in range(_PROBES))
+
+
+def _probe(dtype: torch.dtype) -> float:
+    square = torch.ones(_PROBE_WIDTH, _PROBE_WIDTH, dtype=dtype)
+    started = time.perf_counter()
+    square @ square
+    return 2 * _PROBE_WIDTH**3 / (time.perf_counter() - started)

@@ -1,0 +1,35 @@
+"""Tells when a training run has gone wrong: a loss that is no number, or a spike."""
+
+import math
+import statistics
+from collections import deque
+from collections.abc import Sequence
+
+WINDOW = 32
+
+
+class LossGuard:
+    """Looks at every step's loss; `recent` is its whole state."""
+
+    def __init__(self, spike: float) -> None:
+        self._spike = spike
+        self.recent: deque[float] = deque(maxlen=WINDOW)
+
+    def restore(self, recent: Sequence[float]) -> None:
+        """Go on from an earlier guard's `recent`."""
+        self.recent.extend(recent)
+
+    def verdict(self, loss: float) -> str | None:
+        """What is wrong with the next step's loss, or None.
+
+        A spike is a loss further above the median of the last 32 steps than the limit: no order of
+        real text moves a batch's loss that far, and a run that has diverged doesn't come back.
+        """
+        if not math.isfinite(loss):
+            return f"the loss is {loss}"
+        if self.recent:
+            usual = statistics.median(self.recent)
+            if loss > usual + self._spike:
+                return f"the loss jumped from {usual:.3f} to {loss:.3f} nats"
+        self.recent.append(loss)
+        return None

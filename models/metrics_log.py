@@ -1,0 +1,30 @@
+"""The metrics of a job: one JSON line a point, in its output folder."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+METRICS = "metrics.jsonl"
+
+
+class MetricsLog:
+    """Appends to `metrics.jsonl`; whoever forwards it to a tracking server reads it from there.
+
+    `lines` is everything written so far, those of an interrupted attempt included. Without a folder
+    (on ranks other than the first) nothing is written.
+    """
+
+    def __init__(self, folder: Path | None, lines: Sequence[str] = ()) -> None:
+        self.lines = list(lines)
+        self._path = folder / METRICS if folder else None
+        if self._path:
+            self._path.write_text("".join(self.lines), encoding="utf-8")
+
+    def add(self, tokens: int, values: dict[str, float]) -> None:
+        """Log `values` after `tokens` tokens."""
+        entry = {"tokens": tokens, "time_ms": time.time_ns() // 1_000_000, "values": values}
+        self.lines.append(json.dumps(entry) + "\n")
+        if self._path:
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.write(self.lines[-1])

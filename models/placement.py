@@ -1,0 +1,61 @@
+"""Where a job runs: the accelerator, the number of devices, and the place of unfinished work."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from curricle.core.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+ACCELERATORS = ("auto", "cpu", "cuda")
+STRATEGIES = ("ddp", "fsdp")
+SNAPSHOT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where and how a job runs; no part of its identity.
+
+    `accelerator` is `cpu`, `cuda`, or `auto` for CUDA where there is a device. A job on several
+    devices shares its batches out by `strategy`. `unfinished` is a folder of the job's own, local
+    or an fsspec address, that outlives the process; every `snapshot_seconds` the job leaves there
+    what it needs to go on. None: an interrupted job starts again.
+    """
+
+    accelerator: str = "cpu"
+    devices: int = 1
+    strategy: str = "ddp"
+    unfinished: str | None = None
+    snapshot_seconds: float = SNAPSHOT_SECONDS
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("accelerator", self.accelerator, ACCELERATORS),
+            ("strategy", self.strategy, STRATEGIES),
+        ):
+            if value not in known:
+                raise InputError(f"{name} {value!r}", expected=f"one of {known}", fix="choose one")
+
+    @property
+    def resolved(self) -> str:
+        """`cpu` or `cuda`. Raises InputError if CUDA is asked for and there are too few devices."""
+        import torch
+
+        found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if self.accelerator == "cpu" or (self.accelerator == "auto" and not found):
+            return "cpu"
+        if found < self.devices:
+            raise InputError(
+                f"{self.devices} CUDA devices asked for, {found} found",
+                expected="as many as hardware.devices says",
+                fix="lower hardware.devices, or set hardware.accelerator to cpu",
+            )
+        return "cuda"
+
+    @property
+    def device(self) -> "torch.device":
+        """The device of a job that needs one alone."""
+        import torch
+
+        return torch.device(self.resolved)

@@ -1,0 +1,192 @@
+"""Snapshots: what lets a job that was killed go on where it was, to the same result.
+
+A snapshot is `<step>.safetensors` and, written after it, `<step>.json` with the job's identity, its
+small facts and the SHA-256 of every file that belongs to it. Each file is written beside its place
+and renamed (object stores do as much by themselves), so that whatever dies half-way leaves the
+snapshot before it in force. Nothing here is ever unpickled, and nothing outside the job's own
+folder is ever deleted.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from curricle.core.errors import IntegrityError, JobError
+
+KEPT = 2
+_NAME = re.compile(r"(\d{12})\.json")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A job's state after `step` steps."""
+
+    step: int
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+
+class Snapshots:
+    """The snapshots of one job, in a folder of its own (local or an fsspec address).
+
+    `identity` is a fingerprint of everything that decides the job's result: a snapshot of another
+    one is refused. With `url` None nothing is kept.
+    """
+
+    def __init__(self, url: str | None, identity: str) -> None:
+        self._identity = identity
+        self._outputs: dict[str, str] = {}
+        self._files: Any = None
+        self._folder = ""
+        if url:
+            self._files, self._folder = fsspec.core.url_to_fs(url)
+        self._is_local = isinstance(self._files, LocalFileSystem)
+
+    def save(
+        self,
+        step: int,
+        tensors: Mapping[str, Tensor],
+        facts: Mapping[str, Any],
+        outputs: Sequence[Path] = (),
+    ) -> None:
+        """Keep the state after `step` steps, and what the job has written so far (`outputs`).
+
+        Raises JobError, with the snapshot before still in force, if there is no space.
+        """
+        if self._files is None:
+            return
+        try:
+            self._files.makedirs(self._folder, exist_ok=True)
+            for path in outputs:
+                if path.name not in self._outputs:
+                    self._outputs[path.name] = self._put(path.name, _copier(path))
+            state = {key: tensor.contiguous() for key, tensor in tensors.items()}
+            digest = self._put(_tensors_name(step), lambda path: save_file(state, path))
+            content = json.dumps(
+                {
+                    "identity": self._identity,
+                    "files": {_tensors_name(step): digest, **self._outputs},
+                    "facts": dict(facts),
+                }
+            )
+            self._put(_facts_name(step), lambda path: _write_text(path, content))
+        except (OSError, SafetensorError) as error:
+            raise JobError(f"no snapshot at step {step} in {self._folder}: {error}") from None
+        self._drop_older()
+
+    def describe(self) -> str:
+        """Where the last good snapshot is, for an error message."""
+        steps = self._steps()
+        if not steps:
+            return "there is no snapshot before it"
+        return f"the last good snapshot is {self._folder}/{_tensors_name(max(steps))}"
+
+    def latest(self, output: Path) -> Snapshot | None:
+        """The newest snapshot that is whole and of this job; its outputs are put into `output`.
+
+        A damaged or foreign one is named on standard error, and the one before it is tried.
+        """
+        for step in sorted(self._steps(), reverse=True):
+            try:
+                return self._load(step, output)
+            except (OSError, ValueError, KeyError, SafetensorError, IntegrityError) as error:
+                name = f"{self._folder}/{_facts_name(step)}"
+                print(f"snapshot {name} is not used: {error}", file=sys.stderr)
+        return None
+
+    def _load(self, step: int, output: Path) -> Snapshot:
+        content = json.loads(self._files.cat_file(f"{self._folder}/{_facts_name(step)}"))
+        if content["identity"] != self._identity:
+            raise IntegrityError("it belongs to another job")
+        files: dict[str, str] = content["files"]
+        with tempfile.TemporaryDirectory(dir=output) as scratch:
+            for name, digest in files.items():
+                if Path(name).name != name:
+                    raise IntegrityError(f"{name!r} is not a file of its folder")
+                self._files.get_file(f"{self._folder}/{name}", str(Path(scratch, name)))
+                if _digest(Path(scratch, name)) != digest:
+                    raise IntegrityError(f"{name} is damaged")
+            tensors = load_file(Path(scratch, _tensors_name(step)))
+            kept = {name: digest for name, digest in files.items() if name != _tensors_name(step)}
+            for name in kept:
+                Path(scratch, name).rename(output / name)
+        self._outputs = kept
+        return Snapshot(step, tensors, content["facts"])
+
+    def _steps(self) -> list[int]:
+        if self._files is None or not self._files.isdir(self._folder):
+            return []
+        self._files.invalidate_cache()
+        names = [Path(path).name for path in self._files.ls(self._folder, detail=False)]
+        return [int(match[1]) for name in names if (match := _NAME.fullmatch(name))]
+
+    def _put(self, name: str, write: Callable[[Path], None]) -> str:
+        """Write a file of the folder, whole or not at all; returns its SHA-256."""
+        parent = self._folder if self._is_local else tempfile.gettempdir()
+        scratch = Path(parent, f".{name}.{uuid.uuid4().hex}")
+        try:
+            write(scratch)
+            digest = _digest(scratch)
+            if self._is_local:
+                _flush_to_disk(scratch)
+                scratch.rename(Path(self._folder, name))
+            else:
+                self._files.put_file(str(scratch), f"{self._folder}/{name}")
+        finally:
+            scratch.unlink(missing_ok=True)
+        return digest
+
+    def _drop_older(self) -> None:
+        for step in sorted(self._steps(), reverse=True)[KEPT:]:
+            for name in (_facts_name(step), _tensors_name(step)):
+                with contextlib.suppress(FileNotFoundError):
+                    self._files.rm_file(f"{self._folder}/{name}")
+
+
+def _tensors_name(step: int) -> str:
+    return f"{step:012}.safetensors"
+
+
+def _facts_name(step: int) -> str:
+    return f"{step:012}.json"
+
+
+def _copier(source: Path) -> Callable[[Path], None]:
+    def copy(target: Path) -> None:
+        shutil.copyfile(source, target)
+
+    return copy
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _flush_to_disk(path: Path) -> None:
+    """Without it a power cut may leave a renamed file without its content."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

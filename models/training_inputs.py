@@ -1,0 +1,109 @@
+"""What a training job reads, checked against its spec before any time is spent."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from curricle.core.errors import InputError
+from curricle.core.jobs import TrainingSpec
+from curricle.core.order_file import ORDER, Order, batch_at, read_order
+from curricle.core.plain import fingerprint, to_plain
+from curricle.core.token_dataset import MANIFEST, TokenDataset
+from curricle.models.placement import Placement
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """Dataset, order and held-out data of a run; `identity` tells its snapshots from others'."""
+
+    dataset: TokenDataset
+    validation: TokenDataset
+    order: Order
+    identity: str
+
+    def micro_batches(self, spec: TrainingSpec, step: int, rank: int, ranks: int) -> Tensor:
+        """This rank's share of the batch at `step`: token ids (micro-batches, samples, T + 1).
+
+        The global batch is the same whatever the number of ranks; each micro-batch is shared out
+        evenly.
+        """
+        micro = spec.micro_batch_size or spec.batch_size
+        samples = batch_at(self.order, step, spec.batch_size).reshape(-1, ranks, micro // ranks)
+        windows = self.dataset.read(samples[:, rank].reshape(-1))
+        return torch.from_numpy(windows).view(len(samples), micro // ranks, -1)
+
+
+def open_inputs(
+    spec: TrainingSpec, inputs: Mapping[str, Path], placement: Placement
+) -> TrainingInputs:
+    """Open `dataset`, `validation`, `order`. Raises InputError unless they and the spec fit."""
+    length = spec.model.sequence_length
+    dataset = TokenDataset(inputs["dataset"], length)
+    order = read_order(inputs["order"], len(dataset))
+    _check_order(spec, len(dataset), len(order))
+    _check_batches(spec, placement.devices)
+    _check_points(spec)
+    validation = TokenDataset(inputs["validation"], length)
+    for data in (dataset, validation):
+        _check_vocabulary(spec, data)
+    parts = {
+        "spec": to_plain(spec),
+        "order": _digest(inputs["order"] / ORDER),
+        "dataset": _digest(inputs["dataset"] / MANIFEST),
+    }
+    return TrainingInputs(dataset, validation, order, fingerprint(parts))
+
+
+def _check_order(spec: TrainingSpec, samples: int, ordered: int) -> None:
+    if samples < spec.batch_size:
+        raise InputError(
+            f"dataset of {samples} samples",
+            expected=f"at least one batch of {spec.batch_size}",
+            fix="give it more text, or lower batch_size",
+        )
+    if ordered != spec.samples:
+        raise InputError(
+            f"order of {ordered} samples",
+            expected=f"{spec.samples} ({spec.steps} steps of {spec.batch_size})",
+            fix="build the order for this run's tokens",
+        )
+
+
+def _check_batches(spec: TrainingSpec, devices: int) -> None:
+    micro = spec.micro_batch_size or spec.batch_size
+    if spec.batch_size % micro or micro % devices:
+        raise InputError(
+            f"batch_size {spec.batch_size}, micro_batch_size {micro}, {devices} devices",
+            expected="a batch of whole micro-batches, each shared out evenly over the devices",
+            fix="change one of them",
+        )
+
+
+def _check_points(spec: TrainingSpec) -> None:
+    for name in ("checkpoints_at", "validations_at"):
+        points: tuple[int, ...] = getattr(spec, name)
+        if wrong := [at for at in points if at % spec.tokens_per_step or not 0 < at <= spec.tokens]:
+            raise InputError(
+                f"{name}: {wrong[0]} tokens",
+                expected=f"multiples of {spec.tokens_per_step} tokens (a step) up to {spec.tokens}",
+                fix="round them to whole steps",
+            )
+
+
+def _check_vocabulary(spec: TrainingSpec, dataset: TokenDataset) -> None:
+    found = dataset.manifest["vocabulary_size"]
+    if found != spec.model.vocabulary_size:
+        raise InputError(
+            f"{dataset.folder}: tokens of a vocabulary of {found}",
+            expected=f"the model's {spec.model.vocabulary_size}",
+            fix="prepare the dataset with the tokenizer of this model",
+        )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

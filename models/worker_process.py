@@ -1,0 +1,100 @@
+"""One worker process, seen from the process that feeds it."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Mapping
+from typing import IO, Any
+
+from curricle.models.answers import facts_of
+
+LOG_LINES = 20
+STOP_SECONDS = 5
+# glibc gives freed pages back to the kernel and faults them in again at every step; keeping them
+# made a 2-layer, 64-wide training step 1.77x faster on two cores. It acts only on new processes.
+MALLOC = (
+    "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=67108864"
+)
+
+
+class WorkerDiedError(Exception):
+    """The process ended without an answer."""
+
+
+class WorkerProcess:
+    """A process that answers jobs, one at a time.
+
+    `visible` names its CUDA devices; empty leaves them as they are.
+    """
+
+    def __init__(self, visible: str = "") -> None:
+        self._visible = visible
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "curricle.models.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=worker_environment(visible),
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            # The terminal's Ctrl-C is for the parent; a worker ends when its input closes.
+            start_new_session=True,
+        )
+        self._log: deque[str] = deque(maxlen=LOG_LINES)
+        assert self._process.stderr is not None
+        self._reader = threading.Thread(
+            target=_collect, args=(self._process.stderr, self._log), daemon=True
+        )
+        self._reader.start()
+
+    def run(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """The facts of the job in `message`. Raises as the job did, or WorkerDiedError."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except OSError:
+            line = ""
+        if not line:
+            raise WorkerDiedError(self._obituary())
+        return facts_of(json.loads(line))
+
+    def stop(self) -> None:
+        """Close its input and wait until it has ended."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def successor(self) -> "WorkerProcess":
+        """A new process in the place of this one."""
+        return WorkerProcess(self._visible)
+
+    def _obituary(self) -> str:
+        status = self._process.wait()
+        self._reader.join(timeout=1)
+        lines = "\n".join(self._log) or "no output"
+        return f"the worker process ended with status {status}; its last lines:\n{lines}"
+
+
+def worker_environment(visible: str) -> dict[str, str]:
+    """The environment of a process that runs jobs: one thread unless told, memory kept."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    environment.setdefault("GLIBC_TUNABLES", MALLOC)
+    if visible:
+        environment["CUDA_VISIBLE_DEVICES"] = visible
+    return environment
+
+
+def _collect(stream: IO[str], log: deque[str]) -> None:
+    for line in stream:
+        log.append(line.rstrip())

@@ -1,0 +1,101 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from curricle.models.snapshots import KEPT, Snapshots
+
+
+@pytest.fixture(params=["local", "s3"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "local":
+        return str(tmp_path / "unfinished")
+    return f"{request.getfixturevalue('bucket')}/{tmp_path.name}/unfinished"
+
+
+def tensors(value: float) -> dict[str, torch.Tensor]:
+    return {"weight": torch.full((3, 2), value), "step": torch.tensor(value)}
+
+
+def test_the_newest_comes_back_with_facts_and_outputs(url: str, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    kept = first / "model-at-8.safetensors"
+    kept.write_bytes(b"weights")
+    snapshots = Snapshots(url, "job")
+    assert snapshots.latest(first) is None
+    for step in (1, 2, 30):
+        snapshots.save(step, tensors(step), {"losses": [0.1, step]}, [kept] if step > 1 else [])
+    found = Snapshots(url, "job").latest(second)
+    assert found is not None
+    assert found.step == 30
+    assert found.facts == {"losses": [0.1, 30]}
+    torch.testing.assert_close(found.tensors, tensors(30), atol=0, rtol=0)
+    assert (second / kept.name).read_bytes() == b"weights"
+    assert [path.name for path in second.iterdir()] == [kept.name]
+
+
+def test_older_ones_go_and_strangers_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "unfinished"
+    folder.mkdir()
+    (tmp_path / "000000000001.json").write_text("beside")
+    (folder / "notes.json").write_text("inside")
+    snapshots = Snapshots(str(folder), "job")
+    for step in range(1, 6):
+        snapshots.save(step, tensors(step), {})
+    names = sorted(path.name for path in folder.iterdir())
+    assert names[-1] == "notes.json"
+    assert len(names) == 2 * KEPT + 1
+    assert (tmp_path / "000000000001.json").read_text() == "beside"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("000000000002.safetensors", b"cut", "000000000002.safetensors is damaged"),
+        ("000000000002.json", b"{", "Expecting property name"),
+        ("000000000002.json", b'{"identity": "other"}', "it belongs to another job"),
+        ("000000000002.json", b'{"identity": "job"}', "'files'"),
+    ],
+)
+def test_a_damaged_or_foreign_one_is_named_and_the_one_before_used(
+    name: str,
+    content: bytes,
+    reason: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "unfinished"
+    snapshots = Snapshots(str(folder), "job")
+    for step in (1, 2):
+        snapshots.save(step, tensors(step), {})
+    (folder / name).write_bytes(content)
+    found = Snapshots(str(folder), "job").latest(tmp_path)
+    assert found is not None
+    assert found.step == 1
+    message = capsys.readouterr().err
+    assert f"{folder}/000000000002.json is not used" in message
+    assert reason in message
+
+
+def test_a_snapshot_cannot_name_files_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "unfinished"
+    Snapshots(str(folder), "job").save(1, tensors(1), {})
+    path = folder / "000000000001.json"
+    content = json.loads(path.read_text())
+    content["files"]["../stolen"] = "0"
+    path.write_text(json.dumps(content))
+    (tmp_path / "stolen").write_text("secret")
+    assert Snapshots(str(folder), "job").latest(tmp_path) is None
+    assert "'../stolen' is not a file of its folder" in capsys.readouterr().err
+
+
+def test_without_a_place_nothing_is_kept(tmp_path: Path) -> None:
+    snapshots = Snapshots(None, "job")
+    snapshots.save(1, tensors(1), {})
+    assert snapshots.latest(tmp_path) is None
+    assert "no snapshot" in snapshots.describe()
