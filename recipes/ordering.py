@@ -45,13 +45,22 @@ def random_order(pool: Integers, count: int, seed: int) -> Order:
     return np.concatenate(epochs)[:count].astype(np.int64)
 
 
-def sorted_order(order: Order, scores: Floats, direction: str) -> Order:
-    """The samples of `order`, read by rising (`ascending`) or falling score; ties keep their turn.
+def sorted_order(order: Order, scores: Floats, direction: str, folds: int = 1) -> Order:
+    """The samples of `order`, arranged by score; ties keep their turn.
 
+    `ascending` and `descending` are sorted. `v-shaped` falls to the lowest score and rises again:
+    every other rank on the way down, the rest on the way up. `interleaved` rises `folds` times,
+    with ranks k, k + folds, k + 2 folds, ... in rise k (the folding order of arXiv 2506.21545).
     What is read stays the same and only when it is read changes.
     """
-    key = scores[order] if direction == "ascending" else -scores[order]
-    return order[np.argsort(key, kind="stable")]
+    if direction == "descending":
+        return order[np.argsort(-scores[order], kind="stable")]
+    rising = order[np.argsort(scores[order], kind="stable")]
+    if direction == "v-shaped":
+        return np.concatenate([rising[::2][::-1], rising[1::2]])
+    if direction == "interleaved":
+        return np.concatenate([rising[start::folds] for start in range(folds)])
+    return rising
 
 
 def growing_pool_order(

@@ -5,11 +5,11 @@ Unknown keys are refused. What changes a result is identity and ends in fingerpr
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from curricle.recipes.specs.base import Name, Spec, refuse
+from curricle.recipes.specs.base import Name, PositiveInt, Spec, refuse
 from curricle.recipes.specs.evaluation import Evaluation
 from curricle.recipes.specs.recipe import Recipe, TokenizerSpec
 from curricle.recipes.specs.sources import Source
@@ -32,6 +32,20 @@ class Tracking(Spec):
         return self
 
 
+class Hardware(Spec):
+    """What the jobs run on; no part of any identity.
+
+    `auto` takes the GPUs there are, else the CPU. A job of several `devices` shares its batches out
+    by `strategy`. `workers` is the number of jobs at once: by default one a core (for jobs of one
+    thread), or one a GPU.
+    """
+
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: PositiveInt = 1
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    workers: PositiveInt | None = None
+
+
 class Study(Spec):
     """A whole study. The first recipe is the baseline that verdicts compare with."""
 
@@ -47,6 +61,7 @@ class Study(Spec):
     curricula: Mapping[Name, Curriculum] = Field(default_factory=dict)
     evaluation: Evaluation
     tracking: Tracking = Tracking()
+    hardware: Hardware = Hardware()
 
     @model_validator(mode="after")
     def _batch_fits(self) -> Self:
@@ -71,6 +86,17 @@ class Study(Spec):
                 f"scoring.tokens {self.scoring.tokens}: {steps} steps of {per_step} tokens",
                 "enough steps to keep the early and late checkpoints apart",
                 "raise scoring.tokens, or move scoring.early and scoring.late apart",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _stride_fits(self) -> Self:
+        stride, longest = self.evaluation.stride, self.tokenizer.sequence_length
+        if stride is not None and stride > longest:
+            refuse(
+                f"evaluation.stride {stride} with tokenizer.sequence_length {longest}",
+                f"a stride of 1 to {longest}",
+                "lower evaluation.stride, or leave it out",
             )
         return self
 

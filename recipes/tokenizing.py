@@ -1,8 +1,9 @@
-"""The byte-level BPE tokenizer that all recipes of a study share.
+"""The tokenizer that all recipes of a study share: trained on the base corpus, or given.
 
-The token `<|endoftext|>` has id 0 and only ever comes from the packer: text that spells it out is
-encoded as the bytes it is made of, since `load_tokenizer` switches the recognition of special
-tokens off (the file itself stays an ordinary tokenizer.json with a special token).
+The token that ends documents (`<|endoftext|>`, id 0, in a trained one) only ever comes from the
+packer: text that spells it out is encoded as the bytes it is made of, since `load_tokenizer`
+switches the recognition of special tokens off (the file itself stays an ordinary tokenizer.json
+with a special token).
 
 `tokenizers` encodes on all cores unless TOKENIZERS_PARALLELISM says otherwise. It is left unset:
 set to true, a process forked later could deadlock; unset, the library turns it off there itself.
@@ -21,14 +22,22 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
-from curricle.core.tokenizer_file import TOKENIZER
-from curricle.recipes.documents import read_documents
+from curricle.core.tokenizer_file import TOKENIZER, end_of_text_id, vocabulary_size
+from curricle.recipes.document_file import Documents
 from curricle.recipes.specs.recipe import TokenizerSpec
 
 END_OF_TEXT, END_OF_TEXT_ID = "<|endoftext|>", 0
 
 # Documents encoded at once: enough to keep all cores busy, few enough to bound the memory.
 BATCH_DOCUMENTS = 512
+
+# Normalisation, added or removed spaces and unknown characters all show in these.
+HOSTILE_TEXTS = (
+    " two  spaces\t\r\n",
+    "Caf\u00e9 cafe\u0301 \ufb01 \u212b \u0130",
+    "\ufeff\u200b\u202e\ufffd\U0001f469\u200d\U0001f4bb \U00020000",
+    END_OF_TEXT,
+)
 
 Tokens = npt.NDArray[np.uint32]
 
@@ -39,18 +48,34 @@ def build_tokenizer(spec: TokenizerSpec, documents: Path, folder: Path) -> dict[
     The facts name the vocabulary's size, which is below `spec.vocabulary_size` if the documents
     have too few distinct pairs of bytes, the training documents and the file's SHA-256.
     """
-    texts = read_documents(documents)["text"].to_pylist()
-    tokenizer = train(texts, spec.vocabulary_size)
-    path = folder / TOKENIZER
-    path.write_text(tokenizer.to_str(), encoding="utf-8")
+    seen = 0
+
+    def texts() -> Iterator[str]:
+        nonlocal seen
+        for batch in Documents(documents).batches(["text"]):
+            seen += batch.table.num_rows
+            yield from batch.texts
+
+    tokenizer = train(texts(), spec.vocabulary_size)
     size = tokenizer.get_vocab_size()
     return {
-        "vocabulary_size": size,
+        **_write(tokenizer, folder),
         "requested_vocabulary_size": spec.vocabulary_size,
         "is_smaller_than_requested": size < spec.vocabulary_size,
-        "documents": len(texts),
-        "sha256": tokenizer_digest(folder),
+        "documents": seen,
     }
+
+
+def store_tokenizer(tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
+    """Write a given tokenizer as `tokenizer.json`.
+
+    The facts say whether hostile text comes back from it unchanged. Raises InputError if it has no
+    end-of-text token.
+    """
+    end_of_text_id(tokenizer)
+    tokens = encode(tokenizer, HOSTILE_TEXTS)
+    decoded = [decode(tokenizer, ids) for ids in tokens]
+    return {**_write(tokenizer, folder), "is_lossless": decoded == list(HOSTILE_TEXTS)}
 
 
 def train(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
@@ -67,6 +92,11 @@ def train(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.encode_special_tokens = True
     return tokenizer
+
+
+def _write(tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
+    (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")
+    return {"vocabulary_size": vocabulary_size(tokenizer), "sha256": tokenizer_digest(folder)}
 
 
 def tokenizer_digest(folder: Path) -> str:

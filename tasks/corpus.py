@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tokenizers import Tokenizer
+
 from curricle.core.errors import InputError
 from curricle.core.plain import fingerprint
 from curricle.core.questions import read_questions, write_questions
 from curricle.recipes.corpus import build_corpus, corpus_identity
+from curricle.recipes.given_tokenizer import given_tokenizer
 from curricle.recipes.questions import build_questions
 from curricle.recipes.specs.recipe import TokenizerSpec
 from curricle.recipes.specs.sources import Source
-from curricle.recipes.tokenizing import build_tokenizer
+from curricle.recipes.tokenizing import build_tokenizer, store_tokenizer
 from curricle.tasks.session import Session
 from curricle.tasks.step import Step
 
@@ -24,6 +27,7 @@ class CorpusStep(Step):
 
     kind: ClassVar[str] = "corpus"
     verb: ClassVar[str] = "read corpus"
+    version: ClassVar[int] = 2
     corpora: Mapping[str, Source]
     validation_fraction: float
     seed: int
@@ -67,7 +71,7 @@ class TokenizerStep(Step):
     @property
     def spec(self) -> Mapping[str, Any]:
         """Algorithm and vocabulary; not the window length."""
-        return self.tokenizer.model_dump(mode="json", exclude={"sequence_length"})
+        return self.tokenizer.model_dump(mode="json", include={"algorithm", "vocabulary_size"})
 
     @property
     def inputs(self) -> Mapping[str, Step]:
@@ -80,6 +84,37 @@ class TokenizerStep(Step):
         """Write `tokenizer.json`."""
         del session
         return build_tokenizer(self.tokenizer, inputs["corpus"] / "train.parquet", folder)
+
+
+@dataclass(frozen=True)
+class GivenTokenizerStep(Step):
+    """A tokenizer that the study names, kept with it."""
+
+    kind: ClassVar[str] = "tokenizer"
+    verb: ClassVar[str] = "read tokenizer"
+    tokenizer: TokenizerSpec
+
+    @property
+    def name(self) -> str:
+        """Whose format it has."""
+        return self.tokenizer.algorithm
+
+    @functools.cached_property
+    def loaded(self) -> Tokenizer:
+        """The tokenizer itself."""
+        return given_tokenizer(self.tokenizer)
+
+    @functools.cached_property
+    def spec(self) -> Mapping[str, Any]:
+        """The tokenizer's content, not its place."""
+        return {"content": fingerprint(self.loaded.to_str())}
+
+    def build(
+        self, session: Session, inputs: Mapping[str, Path], folder: Path
+    ) -> Mapping[str, Any]:
+        """Write `tokenizer.json`."""
+        del session, inputs
+        return store_tokenizer(self.loaded, folder)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The step that prepares a token dataset: a recipe applied to one split of the corpus."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,14 +8,15 @@ from typing import Any, ClassVar, Literal
 
 from curricle.recipes.dataset import build_dataset
 from curricle.recipes.specs.recipe import Recipe
-from curricle.tasks.corpus import CorpusStep, TokenizerStep
+from curricle.tasks.corpus import CorpusStep
+from curricle.tasks.documents import DocumentsStep, accounts_of, table_of
 from curricle.tasks.session import Session
 from curricle.tasks.step import Step
 
 
 @dataclass(frozen=True)
 class DatasetStep(Step):
-    """Apply a recipe to one split of the corpus, tokenize, mix and pack.
+    """Tokenize, mix and pack what a recipe's steps leave of one split of the corpus.
 
     Identity is what the recipe does to the documents, not in which order they are read: recipes
     that differ in order alone share a dataset.
@@ -22,11 +24,12 @@ class DatasetStep(Step):
 
     kind: ClassVar[str] = "dataset"
     verb: ClassVar[str] = "prepare recipe"
+    version: ClassVar[int] = 3
     recipe_name: str
     recipe: Recipe
     split: Literal["train", "validation"]
     corpus: CorpusStep
-    tokenizer: TokenizerStep
+    tokenizer: Step
     seed: int
 
     @property
@@ -36,18 +39,33 @@ class DatasetStep(Step):
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        """Steps, mix, split and seed."""
-        return {**self.recipe.dataset_spec, "split": self.split, "seed": self.seed}
+        """What is done after the steps, split and seed; the documents know their steps."""
+        packing = {key: value for key, value in self.recipe.dataset_spec.items() if key != "steps"}
+        return {**packing, "split": self.split, "seed": self.seed}
+
+    @functools.cached_property
+    def documents(self) -> Step:
+        """The last of the recipe's steps, or the corpus."""
+        documents: Step = self.corpus
+        for step in self.recipe.steps:
+            documents = DocumentsStep(step, documents, self.seed)
+        return documents
 
     @property
     def inputs(self) -> Mapping[str, Step]:
-        """Corpus and tokenizer."""
-        return {"corpus": self.corpus, "tokenizer": self.tokenizer}
+        """Documents and tokenizer."""
+        return {"documents": self.documents, "tokenizer": self.tokenizer}
 
     def build(
         self, session: Session, inputs: Mapping[str, Path], folder: Path
     ) -> Mapping[str, Any]:
         """Write shards, document table and manifest."""
         del session
-        documents = inputs["corpus"] / f"{self.split}.parquet"
-        return build_dataset(self.recipe, documents, inputs["tokenizer"], self.seed, folder)
+        return build_dataset(
+            self.recipe,
+            table_of(self.documents, inputs["documents"], self.split),
+            accounts_of(self.documents, inputs["documents"]),
+            inputs["tokenizer"],
+            self.seed,
+            folder,
+        )

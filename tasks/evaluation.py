@@ -1,13 +1,14 @@
 """Evaluation steps: one job kind each, on one checkpoint."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from curricle.core.jobs import MultipleChoiceSpec, PerplexitySpec, SharpnessSpec
+from curricle.core.jobs import ModelSpec, MultipleChoiceSpec, PerplexitySpec, SharpnessSpec
 from curricle.core.plain import to_plain
 from curricle.core.store import Store
+from curricle.models.flops import forward_flops_per_token, sharpness_flops
 from curricle.models.jobs import Job
 from curricle.tasks.session import Session
 from curricle.tasks.step import Step
@@ -22,15 +23,41 @@ JOB_KINDS: dict[type[EvaluationSpec], str] = {
 }
 MULTIPLE_CHOICE_METRICS = (
     "accuracy",
+    "standard_error",
     "calibrated_accuracy",
     "correct_probability",
     "bits_per_byte",
 )
+PERPLEXITY_METRICS = ("perplexity", "bits_per_byte")
+INTERVAL_ENDS = ("", "_low", "_high")
+SHARPNESS_METRICS = (
+    "largest_eigenvalue",
+    "largest_residual",
+    "largest_converged",
+    "smallest_eigenvalue",
+    "smallest_residual",
+    "smallest_converged",
+    "iterations",
+    "dense_largest_eigenvalue",
+    "dense_largest_residual",
+    "dense_smallest_eigenvalue",
+    "dense_smallest_residual",
+    "dense_iterations",
+    "trace",
+    "trace_error",
+    "sam",
+    "adaptive_sam",
+    "critical",
+    "gradient_norm",
+)
+# Of SAM, adaptive SAM and the search for the critical step.
+TYPICAL_LOOKS = 12
+Values = dict[tuple[str, str], float]
 
 
 @dataclass(frozen=True)
 class EvaluationStep(Step):
-    """One kind of evaluation of one training run's final checkpoint."""
+    """One kind of evaluation of a training run's final weights; sharpness of earlier ones too."""
 
     kind: ClassVar[str] = "evaluation"
     verb: ClassVar[str] = "evaluate"
@@ -46,12 +73,26 @@ class EvaluationStep(Step):
     @property
     def name(self) -> str:
         """Kind of evaluation and the run's name."""
-        return f"{self.job_kind}-{self.run.name}"
+        at = self.checkpoint_at
+        return f"{self.job_kind}-{self.run.name}" + (f"-at{at}" if at else "")
 
     @property
     def label(self) -> str:
         """Kind of evaluation and the run's label."""
-        return f"{self.job_kind} of {self.run.label}"
+        at = self.checkpoint_at
+        return f"{self.job_kind} of {self.run.label}" + (f" after {at} tokens" if at else "")
+
+    @property
+    def checkpoint_at(self) -> int | None:
+        """Tokens of training after which the measured weights were kept; None: the final ones."""
+        return getattr(self.evaluation, "checkpoint_at", None)
+
+    @property
+    def flops(self) -> int:
+        """What sharpness costs at most; the others hardly count beside training."""
+        if not isinstance(self.evaluation, SharpnessSpec):
+            return 0
+        return _most_flops(self.evaluation, self.run.training.model)
 
     @property
     def spec(self) -> Mapping[str, Any]:
@@ -67,30 +108,31 @@ class EvaluationStep(Step):
         self, session: Session, inputs: Mapping[str, Path], folder: Path
     ) -> Mapping[str, Any]:
         """Run the job in a worker."""
-        return session.pool.run(Job(self.job_kind, self.evaluation, inputs, folder))
+        unfinished = session.store.unfinished(self.artifact)
+        return session.pool.run(Job(self.job_kind, self.evaluation, inputs, folder, unfinished))
 
-    def values(self, store: Store) -> dict[tuple[str, str], float]:
-        """Its numbers by (metric, domain)."""
+    def values(self, store: Store) -> Values:
+        """Its numbers by (metric, domain); what was asked for and not obtained is left out."""
         facts = store.facts(self.artifact)
         if isinstance(self.evaluation, SharpnessSpec):
-            return {("sharpness/largest_eigenvalue", "average"): facts["largest_eigenvalue"]}
+            return _single_values("sharpness", facts, SHARPNESS_METRICS)
         if isinstance(self.evaluation, MultipleChoiceSpec):
-            return {
-                (f"multiple_choice/{name}", "average"): facts[name]
-                for name in MULTIPLE_CHOICE_METRICS
-            }
-        values = {
-            (f"validation/{metric}", domain): entry[metric]
-            for domain, entry in facts["domains"].items()
-            for metric in ("perplexity", "bits_per_byte")
+            return _single_values("multiple_choice", facts, MULTIPLE_CHOICE_METRICS)
+        entries = {**facts["domains"], "average": facts["average"]}
+        names = [name + end for name in PERPLEXITY_METRICS for end in INTERVAL_ENDS]
+        return {
+            (f"validation/{name}", domain): entry[name]
+            for domain, entry in entries.items()
+            for name in names
+            if entry[name] is not None
         }
-        size = len(facts["domains"])
-        mean = sum(entry["bits_per_byte"] for entry in facts["domains"].values()) / size
-        return {**values, ("validation/bits_per_byte", "average"): mean}
 
     def rows(self, store: Store) -> list[dict[str, Any]]:
         """Rows of the results table."""
         columns = self.run.columns(store.facts(self.run.artifact))
+        if self.checkpoint_at:
+            share = self.checkpoint_at / self.run.training.tokens
+            columns |= {"tokens": self.checkpoint_at, "flops": share * columns["flops"]}
         return [
             {**columns, "metric": metric, "domain": domain, "value": value}
             for (metric, domain), value in self.values(store).items()
@@ -103,4 +145,27 @@ class EvaluationStep(Step):
             metric if domain == "average" else f"{metric}/{domain}": value
             for (metric, domain), value in self.values(session.store).items()
         }
-        return run.addition(self.artifact.fingerprint, values)
+        addition = run.addition(self.artifact.fingerprint, values)
+        return replace(addition, tokens=self.checkpoint_at or addition.tokens)
+
+
+def _single_values(prefix: str, facts: Mapping[str, Any], names: Sequence[str]) -> Values:
+    """The numbers among `facts` that have no domain."""
+    return {
+        (f"{prefix}/{name}", "average"): float(facts[name])
+        for name in names
+        if facts.get(name) is not None
+    }
+
+
+def _most_flops(sharpness: SharpnessSpec, model: ModelSpec) -> int:
+    """Operations of sharpness if Lanczos needs all its iterations."""
+    tokens = sharpness.batch_size * model.sequence_length
+    spectra = 2 if sharpness.dense_layers else 1
+    micro = sharpness.micro_batch_size or sharpness.batch_size
+    return sharpness_flops(
+        tokens * forward_flops_per_token(model),
+        products=spectra * sharpness.max_iterations + sharpness.trace_samples,
+        looks=TYPICAL_LOOKS,
+        rebuilt=micro < sharpness.batch_size,
+    )

@@ -23,7 +23,7 @@ from curricle.recipes.ordering import (
 from curricle.recipes.specs.recipe import OrderSpec
 from curricle.recipes.specs.training import Curriculum
 from curricle.tasks.dataset import DatasetStep
-from curricle.tasks.scores import LearnabilityStep, SampleStatisticsStep
+from curricle.tasks.scores import LearnabilityStep
 from curricle.tasks.session import Session
 from curricle.tasks.step import Step
 
@@ -119,7 +119,7 @@ class SortedOrderStep(OrderStep):
     recipe_name: str
     order: OrderSpec
     base: RandomOrderStep
-    scores: SampleStatisticsStep
+    scores: Step
 
     @property
     def random(self) -> RandomOrderStep:
@@ -133,8 +133,10 @@ class SortedOrderStep(OrderStep):
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        """Score and direction."""
-        return {"order": "sorted", **self.order.model_dump(mode="json")}
+        """Score and arrangement."""
+        settings = self.order.model_dump(mode="json", exclude={"scores", "folds"})
+        folds = {"folds": self.order.folds} if self.order.direction == "interleaved" else {}
+        return {"order": "sorted", **settings, **folds}
 
     @property
     def inputs(self) -> Mapping[str, Step]:
@@ -144,9 +146,9 @@ class SortedOrderStep(OrderStep):
     def build(self, session: Session, inputs: Mapping[str, Path], folder: Path) -> None:
         """Write `order.npy`."""
         del session
-        scores = read_scores(inputs["scores"], self.order.by.replace("-", "_"))
+        scores = read_scores(inputs["scores"], self.order.column)
         base = read_order(inputs["base"], len(scores))
-        write_order(folder, sorted_order(base, scores, self.order.direction))
+        write_order(folder, sorted_order(base, scores, self.order.direction, self.order.folds))
 
 
 @dataclass(frozen=True)

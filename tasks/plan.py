@@ -5,7 +5,7 @@ Only two choices wait for results: which recipe is best, and which recipes confi
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from curricle.analysis.ranking import Ranking, representatives
@@ -18,8 +18,10 @@ from curricle.core.jobs import (
     TrainingSpec,
 )
 from curricle.core.store import Artifact, Store
+from curricle.core.tokenizer_file import vocabulary_size
 from curricle.recipes.ordering import Part
-from curricle.recipes.specs.recipe import Recipe
+from curricle.recipes.specs.measurements import Statistics
+from curricle.recipes.specs.recipe import UNIGRAM_ENTROPY, OrderSpec, Recipe, TokenizerSpec
 from curricle.recipes.specs.sources import PythonEnvironmentSource
 from curricle.recipes.specs.training import Proxy, Target, Training
 from curricle.recipes.study import Study
@@ -27,9 +29,11 @@ from curricle.tasks.corpus import (
     CorpusStep,
     DocstringQuestionsStep,
     GivenQuestionsStep,
+    GivenTokenizerStep,
     TokenizerStep,
 )
 from curricle.tasks.dataset import DatasetStep
+from curricle.tasks.documents import MeasurementStep
 from curricle.tasks.evaluation import EvaluationStep
 from curricle.tasks.order import (
     Arm,
@@ -40,6 +44,7 @@ from curricle.tasks.order import (
     SortedOrderStep,
 )
 from curricle.tasks.ranking import RankingStep
+from curricle.tasks.sample_scores import DocumentScoresStep, GivenScoresStep
 from curricle.tasks.scores import LearnabilityStep, SampleStatisticsStep
 from curricle.tasks.step import Step, with_inputs
 from curricle.tasks.train import TrainingStep
@@ -73,9 +78,19 @@ class StudyPlan:
         return CorpusStep(study.corpora, study.evaluation.validation_fraction, study.seed)
 
     @functools.cached_property
-    def tokenizer(self) -> TokenizerStep:
+    def tokenizer(self) -> Step:
         """The one tokenizer."""
-        return TokenizerStep(self.study.tokenizer, self.corpus)
+        spec = self.study.tokenizer
+        return GivenTokenizerStep(spec) if spec.is_given else TokenizerStep(spec, self.corpus)
+
+    @functools.cached_property
+    def vocabulary(self) -> TokenizerSpec:
+        """The study's tokenizer with the vocabulary that models get: a given one brings its own."""
+        spec = self.study.tokenizer
+        if not isinstance(self.tokenizer, GivenTokenizerStep):
+            return spec
+        size = vocabulary_size(self.tokenizer.loaded)
+        return spec.model_copy(update={"vocabulary_size": size})
 
     @functools.cached_property
     def validation(self) -> DatasetStep:
@@ -196,8 +211,8 @@ class StudyPlan:
 
     def scores(self, recipe: str) -> dict[int, LearnabilityStep]:
         """Learnability by seed: each target seed has a proxy and scores of its own."""
-        scoring = self.study.scoring
-        spec = ScoringSpec(early=scoring.early, late=scoring.late, threads=self.study.proxy.threads)
+        early, *late = self._scoring_points()
+        spec = ScoringSpec(early=early, late=tuple(late), threads=self.study.proxy.threads)
         return {
             seed: LearnabilityStep(spec, self._scoring_run(recipe, seed), self.datasets[recipe])
             for seed in self.seeds["target"]
@@ -224,18 +239,29 @@ class StudyPlan:
     def _evaluations_of(self, run: TrainingStep) -> list[EvaluationStep]:
         wanted, threads = self.study.evaluation, self.study.target.threads
         text: dict[str, Step] = {"validation": self.validation, "tokenizer": self.tokenizer}
-        perplexity = PerplexitySpec(tokens_per_domain=wanted.tokens_per_domain, threads=threads)
+        perplexity = PerplexitySpec(
+            tokens_per_domain=wanted.tokens_per_domain, stride=wanted.stride, threads=threads
+        )
         steps = [EvaluationStep(run, perplexity, text)]
         if wanted.multiple_choice and self.questions:
             spec = MultipleChoiceSpec(shots=wanted.multiple_choice.shots, threads=threads)
             data: dict[str, Step] = {"questions": self.questions, "tokenizer": self.tokenizer}
             steps.append(EvaluationStep(run, spec, data))
         if wanted.sharpness:
-            sharpness = SharpnessSpec(
-                **wanted.sharpness.model_dump(), seed=self.study.seed, threads=threads
-            )
-            steps.append(EvaluationStep(run, sharpness, {"validation": self.validation}))
+            settings = wanted.sharpness.model_dump(exclude={"points"})
+            sharpness = SharpnessSpec(**settings, seed=self.study.seed, threads=threads)
+            for at in (*self._sharpness_points(), None):
+                spec_at = replace(sharpness, checkpoint_at=at)
+                steps.append(EvaluationStep(run, spec_at, {"validation": self.validation}))
         return steps
+
+    def _sharpness_points(self) -> tuple[int, ...]:
+        """Tokens of a target's run after which a checkpoint is kept to measure its sharpness."""
+        wanted, target = self.study.evaluation.sharpness, self.study.target
+        points = wanted.points if wanted else 1
+        shares = [index / points for index in range(1, points + 1)]
+        *earlier, end = self._points(target, target.tokens, shares)
+        return tuple(sorted({at for at in earlier if 0 < at < end}))
 
     def _dataset(self, name: str, recipe: Recipe, split: str) -> DatasetStep:
         part = cast("Literal['train', 'validation']", split)
@@ -254,12 +280,19 @@ class StudyPlan:
         order = self.study.recipes[name].order
         if order is None:
             return base
-        tokenizer = self.study.tokenizer
-        spec = SampleStatisticsSpec(
-            sequence_length=tokenizer.sequence_length, vocabulary_size=tokenizer.vocabulary_size
-        )
-        scores = SampleStatisticsStep(spec, self.datasets[name])
-        return SortedOrderStep(name, order, base, scores)
+        return SortedOrderStep(name, order, base, self._sample_scores(order, self.datasets[name]))
+
+    def _sample_scores(self, order: OrderSpec, dataset: DatasetStep) -> Step:
+        """The scores that an order is made by."""
+        length = self.study.tokenizer.sequence_length
+        if order.scores is not None:
+            return GivenScoresStep(order.scores, order.by, dataset, length)
+        if order.by != UNIGRAM_ENTROPY:
+            measured = MeasurementStep(Statistics(names=(order.by,)), dataset.documents)
+            return DocumentScoresStep(order.by, order.column, measured, dataset, length)
+        size = self.vocabulary.vocabulary_size
+        spec = SampleStatisticsSpec(sequence_length=length, vocabulary_size=size)
+        return SampleStatisticsStep(spec, dataset)
 
     def _target_order(self, recipe: str, seed: int) -> RandomOrderStep:
         count = self._samples(self.study.target, self.study.target.tokens)
@@ -269,16 +302,21 @@ class StudyPlan:
         self, stage: str, recipe: str, curriculum: str, order: OrderStep, seed: int
     ) -> TrainingStep:
         target = self.study.target
-        return self._run(stage, recipe, curriculum, target, target.learning_rate, seed, order)
+        rate, points = target.learning_rate, self._sharpness_points()
+        return self._run(stage, recipe, curriculum, target, rate, seed, order, points)
 
     def _scoring_run(self, recipe: str, seed: int) -> TrainingStep:
         scoring, proxy = self.study.scoring, self.study.proxy
         settings = proxy.model_copy(update={"tokens": scoring.tokens})
         count = self._samples(settings, scoring.tokens)
         order = self._random_order(recipe, "proxy", count, seed)
-        shares = (scoring.early, *scoring.late)
-        rate = scoring.learning_rate
-        return self._run("scoring", recipe, RANDOM, settings, rate, seed, order, shares)
+        rate, points = scoring.learning_rate, self._scoring_points()
+        return self._run("scoring", recipe, RANDOM, settings, rate, seed, order, points)
+
+    def _scoring_points(self) -> tuple[int, ...]:
+        """Tokens after which a scoring proxy's checkpoints are kept, the early one first."""
+        scoring, proxy = self.study.scoring, self.study.proxy
+        return self._points(proxy, scoring.tokens, (scoring.early, *scoring.late))
 
     def _run(
         self,
@@ -289,19 +327,37 @@ class StudyPlan:
         rate: float,
         seed: int,
         order: OrderStep,
-        checkpoints: tuple[float, ...] = (),
+        checkpoints_at: tuple[int, ...] = (),
     ) -> TrainingStep:
         training = TrainingSpec(
-            model=settings.model_spec(self.study.tokenizer),
+            model=settings.model_spec(self.vocabulary),
             optimizer=settings.optimizer_spec(rate),
             batch_size=settings.batch_size,
             steps=self._samples(settings, settings.tokens) // settings.batch_size,
             seed=seed,
-            checkpoint_fractions=checkpoints,
+            micro_batch_size=settings.micro_batch_size,
+            precision=settings.precision,
+            compile=settings.compile,
+            averaging=settings.averaging_spec,
+            checkpoints_at=checkpoints_at,
+            validations_at=self._validation_points(settings),
             validation_tokens_per_domain=self.study.evaluation.tokens_per_domain,
             threads=settings.threads,
         )
         return TrainingStep(stage, recipe, curriculum, training, order, self.validation)
+
+    def _validation_points(self, settings: Training) -> tuple[int, ...]:
+        """Every `validate_every` tokens, in whole steps, before the end."""
+        if settings.validate_every is None:
+            return ()
+        per_step = settings.batch_size * self.study.tokenizer.sequence_length
+        apart = max(1, round(settings.validate_every / per_step))
+        return tuple(step * per_step for step in range(apart, settings.tokens // per_step, apart))
+
+    def _points(self, settings: Training, tokens: int, shares: Sequence[float]) -> tuple[int, ...]:
+        """Tokens, in whole steps, after the given shares of a run of `tokens`."""
+        per_step = settings.batch_size * self.study.tokenizer.sequence_length
+        return tuple(round(share * (tokens // per_step)) * per_step for share in shares)
 
     def _samples(self, settings: Training, tokens: int) -> int:
         """Whole batches of samples in `tokens`."""

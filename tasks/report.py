@@ -13,10 +13,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
+from curricle.analysis.accuracies import accuracy_table
 from curricle.analysis.cautions import Caution, movement_cautions
 from curricle.analysis.comparison import Comparison, compare_arms
 from curricle.analysis.content import ReportContent, ScoredText
 from curricle.analysis.costs import costs_of, scoring_charge
+from curricle.analysis.documents import DocumentComparison, compare_documents
 from curricle.analysis.multiple_choice import LetterReport, letter_report
 from curricle.analysis.plots.rankings import ranking_figure
 from curricle.analysis.plots.style import to_png
@@ -123,8 +125,10 @@ def gather(plan: StudyPlan, store: Store) -> ReportContent:
         **rankings,
         comparisons=_comparisons(targets, labels),
         curricula=tuple(labels),
+        curves=_curves(plan, store, decision.best),
         evaluation=targets if len(targets) else None,
-        letters=_letters(plan, store, decision.best),
+        documents=_documents(plan, store, decision.best),
+        **_multiple_choice(plan, store, decision.best),
         **_scores(plan, store, decision.best),
         costs=costs_of(results) if len(results) else None,
         charges=tuple(filter(None, (scoring_charge(results, name) for name in labels))),
@@ -153,6 +157,19 @@ def _rankings(plan: StudyPlan, store: Store, results: pd.DataFrame) -> dict[str,
     return found
 
 
+def _curves(plan: StudyPlan, store: Store, best: str) -> pd.DataFrame | None:
+    """Held-out loss along the targets' runs; None unless the study measures it on the way."""
+    if plan.study.target.validate_every is None:
+        return None
+    rows = [
+        {"arm": run.curriculum, "seed": run.training.seed, "tokens": tokens, "value": value}
+        for run in plan.target_runs(best)
+        if store.exists(run.artifact)
+        for tokens, value in run.curve(store)
+    ]
+    return pd.DataFrame(rows, columns=["arm", "seed", "tokens", "value"])
+
+
 def _comparisons(targets: pd.DataFrame, curricula: Sequence[str]) -> tuple[Comparison, ...]:
     """Each curriculum against random, against its anti-curriculum and against its own samples."""
     if targets.empty or not curricula or set(targets["curriculum"]) == {RANDOM}:
@@ -164,24 +181,37 @@ def _comparisons(targets: pd.DataFrame, curricula: Sequence[str]) -> tuple[Compa
     return compare_arms(arms_table(targets), RANDOM, also=pairs)
 
 
-def _letters(plan: StudyPlan, store: Store, recipe: str) -> tuple[LetterReport, ...]:
-    steps = [
-        step
-        for step in plan.evaluations(plan.target_runs(recipe))
-        if step.job_kind == "multiple-choice" and store.exists(step.artifact)
-    ]
-    reports = []
-    for step in steps:
-        rows = pq.read_table(store.folder(step.artifact) / "multiple_choice.parquet").to_pandas()
-        report = letter_report(
-            step.run.curriculum,
-            rows["answer"].tolist(),
-            rows["prediction"].tolist(),
-            seed=step.run.training.seed,
-            truncated=float(rows["truncated"].mean()),
-        )
-        reports.append(report)
-    return tuple(reports)
+def _documents(plan: StudyPlan, store: Store, recipe: str) -> tuple[DocumentComparison, ...]:
+    """The arms against the random order, on the documents of each."""
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for step in plan.evaluations(plan.target_runs(recipe)):
+        if step.job_kind == "perplexity" and store.exists(step.artifact):
+            rows = pq.read_table(store.folder(step.artifact) / "perplexity.parquet").to_pandas()
+            tables.setdefault(step.run.curriculum, []).append(rows)
+    return compare_documents(tables, RANDOM) if RANDOM in tables else ()
+
+
+def _multiple_choice(plan: StudyPlan, store: Store, recipe: str) -> dict[str, Any]:
+    """Each model's letters, and the arms' accuracies by subject."""
+    reports: list[LetterReport] = []
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for step in plan.evaluations(plan.target_runs(recipe)):
+        if step.job_kind == "multiple-choice" and store.exists(step.artifact):
+            folder = store.folder(step.artifact)
+            rows = pq.read_table(folder / "multiple_choice.parquet").to_pandas()
+            tables.setdefault(step.run.curriculum, []).append(rows)
+            report = letter_report(
+                step.run.curriculum,
+                rows["answer"].tolist(),
+                rows["prediction"].tolist(),
+                seed=step.run.training.seed,
+                truncated=float(rows["truncated"].mean()),
+            )
+            reports.append(report)
+    return {
+        "letters": tuple(reports),
+        "subjects": accuracy_table(tables) if tables else None,
+    }
 
 
 def _scores(plan: StudyPlan, store: Store, recipe: str) -> dict[str, Any]:

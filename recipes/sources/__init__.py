@@ -4,14 +4,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from curricle.recipes.documents import Document, Drops
-from curricle.recipes.sources import files, python_environment
-from curricle.recipes.specs.sources import PythonEnvironmentSource, Source
+from curricle.recipes.sources import files, hugging_face, python_environment
+from curricle.recipes.specs.sources import HuggingFaceSource, PythonEnvironmentSource, Source
 
 
 def identity_of(source: Source) -> dict[str, Any]:
     """JSON values that change if and only if the source's content does."""
     if isinstance(source, PythonEnvironmentSource):
         return python_environment.identity(source)
+    if isinstance(source, HuggingFaceSource):
+        return hugging_face.identity(source)
     return files.identity(source)
 
 
@@ -19,4 +21,6 @@ def read_source(source: Source, seed: int, drops: Drops) -> Iterator[Document]:
     """The source's documents, in an order that depends on content and `seed` alone."""
     if isinstance(source, PythonEnvironmentSource):
         return python_environment.read(source, seed, drops)
+    if isinstance(source, HuggingFaceSource):
+        return hugging_face.read(source, drops)
     return files.read(source, drops)

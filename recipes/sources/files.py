@@ -1,16 +1,16 @@
-"""Documents from local files, streamed: Parquet, JSON Lines, or plain text (one a file)."""
+"""Documents from rows of files, streamed, one file after the other."""
 
-import glob
 import hashlib
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from curricle.core.errors import InputError
 from curricle.recipes.documents import Document, Drops, unusable_reason
-from curricle.recipes.sources.file_formats import KNOWN_SUFFIXES, Columns, Row, damaged, reader_of
-from curricle.recipes.specs.sources import FilesSource
+from curricle.recipes.sources.file_formats import KNOWN_SUFFIXES, is_known, read_rows
+from curricle.recipes.sources.rows import Columns, Row
+from curricle.recipes.sources.source_files import SourceFile, find_files
+from curricle.recipes.specs.sources import FilesSource, RowsSource
 
 UNKNOWN_DOMAIN = "unknown"
 # Domains name files of the dataset, so they keep to what the study allows for names.
@@ -18,18 +18,30 @@ _DOMAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 
 
 def identity(source: FilesSource) -> dict[str, Any]:
-    """What decides the source's content: column names, and each file's name, size and SHA-256.
-
-    Names are relative to the folder or to the glob's fixed part, so a moved corpus stays the same.
-    """
-    return {
-        **source.model_dump(mode="json", exclude={"path"}),
-        "files": [[name, *_size_and_sha256(path)] for name, path in _files(source)],
-    }
+    """What decides the source's content, as `identity_of_files` says."""
+    return identity_of_files(source, known_files(source.path))
 
 
 def read(source: FilesSource, drops: Drops) -> Iterator[Document]:
-    """Every usable document of every file, files by name and rows as they stand.
+    """Every usable document of every file, as `read_files` says.
+
+    Files of other formats, hidden ones and those named `_…` aside, are counted in `drops`.
+    """
+    found = find_files(source.path)
+    for file in found:
+        if not is_known(file) and not file.name.rpartition("/")[2].startswith((".", "_")):
+            drops.add("unknown-format", source.domain or UNKNOWN_DOMAIN)
+    yield from read_files(source, known_files(source.path, found), drops)
+
+
+def identity_of_files(source: RowsSource, files: Sequence[SourceFile]) -> dict[str, Any]:
+    """What decides the documents: column names, and each file's name, size and content."""
+    settings = source.model_dump(mode="json", exclude={"path"})
+    return {**settings, "files": [file.identity for file in files]}
+
+
+def read_files(source: RowsSource, files: Sequence[SourceFile], drops: Drops) -> Iterator[Document]:
+    """Every usable document, files in the order given and rows as they stand.
 
     Null or blank text, invalid UTF-8, lone surrogates, NUL bytes and rows without a domain are
     counted in `drops`. A document's group is its text, so that exact copies share a split. Raises
@@ -38,26 +50,33 @@ def read(source: FilesSource, drops: Drops) -> Iterator[Document]:
     columns = Columns(
         source.text_column, source.id_column, source.source_column, source.domain_column
     )
-    for name, path in _files(source):
-        reader = reader_of(path)
-        assert reader is not None
-        for row in reader(path, columns):
-            document = _document(source, name, path, row, drops)
-            if document:
+    for file in files:
+        for row in read_rows(file, columns):
+            if document := _document(source, file, row, drops):
                 yield document
 
 
-def _document(
-    source: FilesSource, name: str, path: Path, row: Row, drops: Drops
-) -> Document | None:
+def known_files(path: str, found: Sequence[SourceFile] | None = None) -> list[SourceFile]:
+    """The files of known formats that `path` means. Raises InputError if there are none."""
+    known = [file for file in (find_files(path) if found is None else found) if is_known(file)]
+    if not known:
+        raise InputError(
+            f"path {path}: no file of a known format",
+            expected=f"files ending in {', '.join(KNOWN_SUFFIXES)}",
+            fix="correct the path, or convert the files",
+        )
+    return known
+
+
+def _document(source: RowsSource, file: SourceFile, row: Row, drops: Drops) -> Document | None:
     domain = source.domain or row.domain
     text, reason = _usable_text(row.text)
     if domain and not _DOMAIN.fullmatch(domain):
-        raise _bad_domain(f"{path}, row {row.number}", domain)
+        raise _bad_domain(f"{file.address}, row {row.number}", domain)
     if reason or not domain:
         drops.add(reason or "no-domain", domain or UNKNOWN_DOMAIN)
         return None
-    place = name if row.number is None else f"{name}#{row.number}"
+    place = file.name if row.number is None else f"{file.name}#{row.number}"
     group = hashlib.sha256(text.encode()).hexdigest()
     return Document(row.id or place, text, domain, row.source or place, group)
 
@@ -69,47 +88,6 @@ def _usable_text(text: bytes | str | None) -> tuple[str, str | None]:
         except UnicodeDecodeError:
             return "", "invalid-utf8"
     return text or "", unusable_reason(text)
-
-
-def _files(source: FilesSource) -> list[tuple[str, Path]]:
-    """The source's files with their relative names, sorted by name."""
-    root, paths = _found(source.path)
-    known = [(path.relative_to(root).as_posix(), path) for path in paths if reader_of(path)]
-    if not known:
-        raise InputError(
-            f"path {source.path}: no file of a known format",
-            expected=f"files ending in {', '.join(KNOWN_SUFFIXES)}",
-            fix="correct the path, or convert the files",
-        )
-    return sorted(known)
-
-
-def _found(path: str) -> tuple[Path, list[Path]]:
-    """The folder that names are relative to, and the files that `path` means."""
-    if Path(path).is_dir():
-        return Path(path), [found for found in Path(path).rglob("*") if found.is_file()]
-    if Path(path).is_file():
-        return Path(path).parent, [Path(path)]
-    matches = [Path(match) for match in glob.glob(path, recursive=True)]  # noqa: PTH207
-    files = [match for match in matches if match.is_file()]
-    if not files:
-        raise InputError(
-            f"path {path}: {'matches no file' if glob.has_magic(path) else 'does not exist'}",
-            expected="an existing file, folder or glob",
-            fix="correct the path; relative ones start at the working directory",
-        )
-    parts = Path(path).parts
-    fixed = next(index for index, part in enumerate(parts) if glob.has_magic(part))
-    return Path(*parts[:fixed]), files
-
-
-def _size_and_sha256(path: Path) -> tuple[int, str]:
-    try:
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256")
-            return stream.tell(), digest.hexdigest()
-    except OSError as error:
-        raise damaged(path, 0, error) from None
 
 
 def _bad_domain(place: str, domain: str) -> InputError:

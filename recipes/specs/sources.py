@@ -18,14 +18,13 @@ class PythonEnvironmentSource(Spec):
     packages: tuple[str, ...] | None = None
 
 
-class FilesSource(Spec):
-    """Documents from local files: Parquet, JSON Lines (`.jsonl`, also `.gz`), or plain text.
+class RowsSource(Spec):
+    """Base of the sources whose rows are documents: where they lie, and which column is what.
 
-    `path` is a file, a folder or a glob, relative to the working directory. The domain is `domain`,
-    or is read from `domain_column`.
+    The domain is `domain`, or is read from `domain_column`. Without `id_column` a document's id is
+    its file and row, and so is its source without `source_column`.
     """
 
-    source: Literal["files"]
     path: str
     text_column: str = "text"
     id_column: str | None = None
@@ -46,4 +45,28 @@ class FilesSource(Spec):
         return self
 
 
-Source = Annotated[PythonEnvironmentSource | FilesSource, Field(discriminator="source")]
+class FilesSource(RowsSource):
+    """Documents from files: Parquet, JSON Lines (also gzip or zstd), or plain text, one a file.
+
+    `path` is a file, a folder or a glob: local, relative to the working directory, or a URL that
+    fsspec knows, such as `s3://bucket/web/*.jsonl.zst`.
+    """
+
+    source: Literal["files"]
+
+
+class HuggingFaceSource(RowsSource):
+    """A Hugging Face dataset.
+
+    `path` is `hf://datasets/OWNER/NAME`, which may go on with `@REVISION` and a glob of files, or
+    a folder that `datasets` saved with `save_to_disk`. `split` is needed where there are several;
+    of a dataset on the hub it takes the files that are named after it.
+    """
+
+    source: Literal["hugging-face"]
+    split: str | None = None
+
+
+Source = Annotated[
+    PythonEnvironmentSource | FilesSource | HuggingFaceSource, Field(discriminator="source")
+]

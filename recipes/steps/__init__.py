@@ -1,58 +1,127 @@
-"""What a recipe does to documents: a step takes a document table and returns one, counting drops.
+"""What a recipe does to documents: a step reads a document table and writes one, counting drops.
 
 A step's result depends on its spec, the seed and the documents (not on how they were batched), and
-rows keep their order.
+rows keep their order. Most steps look at the whole table first (what is repeated, where a quantile
+lies) and then go through it batch by batch. In memory are one batch of text and, for each document:
+8 bytes a statistic (filters by rules, buckets); its id and some 40 bytes (exact deduplication);
+4 bytes a permutation besides (MinHash, where verification also holds the n-grams of candidates);
+16 bytes for each line or paragraph (their deduplication).
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from curricle.recipes.documents import Drops
+from curricle.core.errors import InputError
+from curricle.recipes.document_file import Batch, Documents, DocumentWriter
+from curricle.recipes.dropped import DROPPED, DropLog
+from curricle.recipes.specs.rules import RuleFilter
 from curricle.recipes.specs.steps import (
+    C4,
+    Bucket,
+    DuplicateDocuments,
     ExactDedup,
+    ForeignDomain,
     MinHashDedup,
-    QualityFilter,
+    PartDedup,
     ShuffleLetters,
     ShuffleWords,
     Step,
 )
+from curricle.recipes.steps.buckets import bucket
+from curricle.recipes.steps.c4 import c4
+from curricle.recipes.steps.controls import duplicate_documents, foreign_domain
 from curricle.recipes.steps.deduplication import exact_dedup, minhash_dedup
-from curricle.recipes.steps.quality import quality_filter
+from curricle.recipes.steps.parts import part_dedup
+from curricle.recipes.steps.rules import rule_filter
 from curricle.recipes.steps.shuffling import shuffle_letters, shuffle_words
 
+DOCUMENTS, ACCOUNTS = "documents.parquet", "steps.json"
 
-def apply_step(step: Step, documents: pa.Table, seed: int, drops: Drops) -> pa.Table:
-    """The documents that `step` leaves, in their order; dropped ones are counted in `drops`."""
+# What a step makes of a batch; documents that leave are counted in the log.
+Transform = Callable[[Batch, DropLog], pa.Table]
+Account = dict[str, Any]
+
+
+def run_step(
+    step: Step,
+    documents: Documents,
+    measured: Path | None,
+    seed: int,
+    folder: Path,
+    before: Sequence[Account] = (),
+) -> list[Account]:
+    """Write the documents that `step` makes, examples of those it drops, and the accounts so far.
+
+    `measured` holds what `step.measurement` asks for. An account says what a step saw, kept, added
+    and dropped for which reason; those of earlier steps are `before`. Raises InputError if nothing
+    is left.
+    """
+    log, seen = DropLog(), 0
+    transform = transform_of(step, documents, measured, seed)
+    with DocumentWriter(folder / DOCUMENTS, documents.schema) as writer:
+        for batch in documents.batches():
+            seen += batch.table.num_rows
+            writer.write(transform(batch, log))
+    log.write(folder / DROPPED)
+    account = _account(step, seen, writer.rows, log)
+    if seen and not account["kept"]:
+        raise _emptied(account)
+    accounts = [*before, account]
+    (folder / ACCOUNTS).write_text(json.dumps(accounts, indent=2) + "\n", encoding="utf-8")
+    return accounts
+
+
+def read_accounts(folder: Path) -> list[Account]:
+    """Accounts of all steps up to the one that wrote `folder`."""
+    return list(json.loads((folder / ACCOUNTS).read_text(encoding="utf-8")))
+
+
+def transform_of(step: Step, documents: Documents, measured: Path | None, seed: int) -> Transform:
+    """What `step` makes of the batches of `documents`, in their order."""
     match step:
         case ExactDedup():
-            return exact_dedup(documents, drops)
-        case MinHashDedup():
-            return minhash_dedup(step, documents, drops)
-        case QualityFilter():
-            return quality_filter(step, documents, drops)
+            return exact_dedup(step, documents)
+        case PartDedup():
+            return part_dedup(step, documents)
+        case C4():
+            return c4(step)
         case ShuffleLetters():
-            return shuffle_letters(documents, seed)
+            return lambda batch, _: shuffle_letters(batch.table, seed)
         case ShuffleWords():
-            return shuffle_words(documents, seed)
+            return lambda batch, _: shuffle_words(batch.table, seed)
+        case DuplicateDocuments():
+            return duplicate_documents(step, seed)
+        case ForeignDomain():
+            return foreign_domain(step, seed)
+    assert measured is not None, step
+    match step:
+        case MinHashDedup():
+            return minhash_dedup(step, documents, measured)
+        case Bucket():
+            return bucket(step, documents, measured)
+        case RuleFilter():
+            return rule_filter(step, measured)
 
 
-def apply_steps(
-    steps: Sequence[Step], documents: pa.Table, seed: int
-) -> tuple[pa.Table, list[dict[str, Any]]]:
-    """The documents that all steps leave, and what each saw, kept and dropped for which reason."""
-    accounts = []
-    for step in steps:
-        drops, seen = Drops(), documents.num_rows
-        documents = apply_step(step, documents, seed, drops)
-        assert documents.num_rows + drops.total == seen, step
-        accounts.append(
-            {
-                "step": step.step,
-                "seen": seen,
-                "kept": documents.num_rows,
-                "dropped": drops.to_plain(),
-            }
-        )
-    return documents, accounts
+def _account(step: Step, seen: int, written: int, log: DropLog) -> Account:
+    kept = seen - log.total
+    account = {"step": step.step, "seen": seen, "kept": kept, "dropped": log.to_plain()}
+    assert written >= kept, step
+    if written > kept:
+        account["added"] = written - kept
+    if log.changes:
+        account["changed"] = log.changes
+    return account
+
+
+def _emptied(account: Account) -> InputError:
+    reasons = ", ".join(account["dropped"])
+    return InputError(
+        f"step {account['step']} drops all {account['seen']} documents it sees ({reasons})",
+        expected="at least one document left",
+        fix=f"loosen the settings of {account['step']}, or remove it from the recipe",
+    )

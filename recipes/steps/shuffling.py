@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from curricle.core.seeds import generator
-from curricle.recipes.codepoints import is_letter, runs, to_code_points, to_text
+from curricle.recipes.codepoints import CodePoints, is_letter, runs, to_code_points, to_text
+from curricle.recipes.pieces import cut
 
 Shuffle = Callable[[str, np.random.Generator], str]
 
@@ -34,16 +35,7 @@ def permute_letters(text: str, random: np.random.Generator) -> str:
     A permutation that happens to give the same word is turned by one letter, so that every word
     with two distinct letters changes.
     """
-    code_points = to_code_points(text)
-    letters = is_letter(code_points)
-    starts, ends = runs(letters)
-    word = np.repeat(np.arange(len(starts)), ends - starts)
-    before = code_points[letters]
-    after = before[np.lexsort((random.random(len(before)), word))]
-    after = _turn_unchanged(before, after, word)
-    result = code_points.copy()
-    result[letters] = after
-    return to_text(result)
+    return "".join(_permute_letters(piece, random) for piece in cut(text))
 
 
 def permute_words(text: str, random: np.random.Generator) -> str:
@@ -59,9 +51,22 @@ def permute_words(text: str, random: np.random.Generator) -> str:
     return "".join(pieces)
 
 
+def _permute_letters(text: str, random: np.random.Generator) -> str:
+    code_points = to_code_points(text)
+    letters = is_letter(code_points)
+    starts, ends = runs(letters)
+    word = np.repeat(np.arange(len(starts)), ends - starts)
+    before = code_points[letters]
+    after = before[np.lexsort((random.random(len(before)), word))]
+    after = _turn_unchanged(before, after, word)
+    result = code_points.copy()
+    result[letters] = after
+    return to_text(result)
+
+
 def _turn_unchanged(
-    before: npt.NDArray[np.uint32], after: npt.NDArray[np.uint32], word: npt.NDArray[np.int64]
-) -> npt.NDArray[np.uint32]:
+    before: CodePoints, after: CodePoints, word: npt.NDArray[np.int64]
+) -> CodePoints:
     """`after`, with the words that equal `before` rotated left by one letter."""
     changed = np.bincount(word, weights=before != after) > 0
     position = np.arange(len(word))

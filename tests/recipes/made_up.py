@@ -1,13 +1,22 @@
 """Made-up texts and packages for tests, and shingles by a plain reference."""
 
 import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from curricle.recipes.document_file import Documents
 from curricle.recipes.documents import Document, documents_table
+from curricle.recipes.dropped import DROPPED, Example, read_dropped
+from curricle.recipes.measuring import measure
+from curricle.recipes.specs.recipe import Recipe
+from curricle.recipes.specs.steps import Step
+from curricle.recipes.steps import DOCUMENTS, run_step
 
 SEVEN_DOMAINS = Path(__file__).parents[3] / "shared" / "data"
 
@@ -29,6 +38,40 @@ def prose(seed: int, words: int = 60) -> str:
 def table_of(texts: Mapping[str, str], domain: str = "prose") -> pa.Table:
     """A document table with the keys as ids."""
     return documents_table(Document(key, text, domain, key, key) for key, text in texts.items())
+
+
+class Applied(NamedTuple):
+    """What a step made of a table."""
+
+    table: pa.Table
+    account: dict[str, Any]
+    dropped: list[Example]
+
+    @property
+    def ids(self) -> list[str]:
+        return list(self.table["id"].to_pylist())
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Reason by id, of the examples."""
+        return {example.id: example.reason for example in self.dropped}
+
+
+def step_of(**settings: Any) -> Step:
+    """A step as a study gives it."""
+    return Recipe.model_validate({"steps": (settings,)}).steps[0]
+
+
+def apply(step: Step, documents: pa.Table, seed: int = 0) -> Applied:
+    """Measure and run a step in a temporary folder."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, measured = Path(name), None
+        if step.measurement is not None:
+            measured = folder / "measured"
+            measured.mkdir()
+            measure(step.measurement, Documents(documents), measured)
+        (account,) = run_step(step, Documents(documents), measured, seed, folder)
+        return Applied(pq.read_table(folder / DOCUMENTS), account, read_dropped(folder / DROPPED))
 
 
 def python_code(seed: int, functions: int = 6) -> str:

@@ -145,12 +145,30 @@ def test_corpora_that_are_too_small_are_refused(
     with pytest.raises(InputError, match=message) as error:
         _build({"c": _files(tmp_path / "in", texts)}, tmp_path / "out")
     assert "\n" not in str(error.value)
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out/manifest.json").exists()
 
 
 def test_an_id_that_occurs_twice_is_refused(tmp_path: Path) -> None:
     corpora: dict[str, Source] = {
         name: _files(tmp_path / name, [prose(seed) for seed in range(20)]) for name in ("b", "a")
     }
-    with pytest.raises(InputError, match=r"corpus 'b': id 'a\.jsonl#0' occurs twice"):
+    with pytest.raises(InputError, match=r"id 'a\.jsonl#0' occurs twice: .* of corpus 'a'.* 'b'"):
         _build(corpora, tmp_path / "out")
+
+
+def test_many_tiny_documents_are_all_accounted_for(tmp_path: Path) -> None:
+    letters = [chr(0x4E00 + number % 20_000) for number in range(40_000)]
+    facts = _build({"c": _files(tmp_path / "in", letters)}, tmp_path / "out")
+    assert facts["seen"] == facts["kept"] == len(letters)
+
+
+def test_a_corpus_larger_than_a_run_is_the_same_corpus(
+    tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source: dict[str, Source] = {"c": _files(tmp_path / "in", texts)}
+    _build(source, tmp_path / "one")
+    monkeypatch.setattr("curricle.recipes.spool.RUN_BYTES", 5_000)
+    monkeypatch.setattr("curricle.recipes.corpus.PORTION_BYTES", 5_000)
+    _build(source, tmp_path / "two")
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()

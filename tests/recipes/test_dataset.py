@@ -1,3 +1,4 @@
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from curricle.core.errors import InputError
 from curricle.core.token_dataset import TokenDataset, read_manifest
 from curricle.core.tokenizer_file import load_tokenizer
 from curricle.recipes.dataset import build_dataset
+from curricle.recipes.document_file import Documents
 from curricle.recipes.documents import write_documents
 from curricle.recipes.specs.recipe import Recipe, TokenizerSpec
+from curricle.recipes.steps import DOCUMENTS, run_step
 from curricle.recipes.tokenizing import build_tokenizer, decode, tokenizer_digest
 
 TEXTS = {
@@ -35,7 +38,15 @@ def _build(
 ) -> tuple[dict[str, Any], Path]:
     folder = prepared[1] / name
     folder.mkdir()
-    return build_dataset(Recipe(**recipe), *prepared, seed, folder), folder
+    made = Recipe(**recipe)
+    documents = prepared[0]
+    accounts: list[dict[str, Any]] = []
+    for number, step in enumerate(made.steps):
+        place = prepared[1] / f"{name}-{number}"
+        place.mkdir()
+        accounts = run_step(step, Documents(documents), None, seed, place, accounts)
+        documents = place / DOCUMENTS
+    return build_dataset(made, documents, accounts, prepared[1], seed, folder), folder
 
 
 def _documents(folder: Path, tokenizer_folder: Path) -> dict[str, str]:
@@ -65,8 +76,8 @@ def test_an_empty_recipe_keeps_every_text_as_it_is(prepared: tuple[Path, Path]) 
 
 
 def test_the_manifest_says_what_happened(prepared: tuple[Path, Path]) -> None:
-    steps = ({"step": "quality-filter", "minimum_words": 61},)
-    texts = {"long": prose(1, 70), **TEXTS["news"]}
+    steps = ({"step": "exact-dedup"},)
+    texts = {"copy": TEXTS["news"]["news0"], **TEXTS["news"]}
     write_documents(prepared[0], table_of(texts))
     facts, folder = _build(prepared, "data", steps=steps)
     manifest = read_manifest(folder)
@@ -74,10 +85,10 @@ def test_the_manifest_says_what_happened(prepared: tuple[Path, Path]) -> None:
     assert manifest["steps"] == facts["steps"]
     assert manifest["steps"] == [
         {
-            "step": "quality-filter",
+            "step": "exact-dedup",
             "seen": 16,
-            "kept": 1,
-            "dropped": {"few-words": {"prose": 15}},
+            "kept": 15,
+            "dropped": {"exact-duplicate": {"prose": 1}},
         }
     ]
 
@@ -134,10 +145,49 @@ def test_a_mix_of_missing_domains_names_them(prepared: tuple[Path, Path]) -> Non
         _build(prepared, "data", mix={"news": 1, "poems": 1})
 
 
-def test_the_step_that_leaves_nothing_is_named(prepared: tuple[Path, Path]) -> None:
-    steps = ({"step": "exact-dedup"}, {"step": "quality-filter", "minimum_words": 1000})
-    with pytest.raises(InputError, match=r"step quality-filter drops all 45 .*\(few-words\)"):
-        _build(prepared, "data", steps=steps)
+def test_an_empty_corpus_is_refused(prepared: tuple[Path, Path]) -> None:
     write_documents(prepared[0], table_of({}))
     with pytest.raises(InputError, match="no documents to make a dataset of"):
         _build(prepared, "empty")
+
+
+def test_a_budget_is_met_exactly_with_repeats_and_cuts(prepared: tuple[Path, Path]) -> None:
+    whole, _ = _build(prepared, "whole")
+    news = whole["domains"]["news"]["tokens"]
+    budget = round(3.5 * news)
+    mix = {"weights": {"news": 2.5, "code": 1}, "max_repeats": {"news": 3}, "tokens": budget}
+    facts, folder = _build(prepared, "mixed", mix=mix)
+    assert facts["tokens"] == budget
+    assert facts["domains"]["news"]["tokens"] == pytest.approx(2.5 * news, abs=1)
+    rows = pq.read_table(folder / "documents.parquet").to_pylist()
+    counts = Counter(row["id"] for row in rows)
+    assert {counts[name] for name in TEXTS["news"]} == {2, 3}
+    assert [row["id"] for row in rows if row["domain"] == "news"][:15] == [
+        row["id"] for row in rows if row["domain"] == "news"
+    ][15:30]
+    (account,) = facts["steps"]
+    assert account["added"] == facts["documents"] - account["kept"]
+    assert account["changed"]["cut-at-budget"]["news"] == 1
+    tokenizer, texts = load_tokenizer(prepared[1]), TEXTS["news"] | TEXTS["code"]
+    for row in rows:
+        shard = np.fromfile(folder / row["shard"], read_manifest(folder)["dtype"])
+        tokens = shard[row["offset"] : row["offset"] + row["tokens"]]
+        assert tokens[-1] == 0
+        text = decode(tokenizer, tokens[:-1])
+        assert texts[row["id"]].startswith(text)
+        assert row["bytes"] == len(text.encode())
+
+
+def test_a_budget_out_of_reach_names_the_domain(prepared: tuple[Path, Path]) -> None:
+    with pytest.raises(InputError, match=r"10000000 tokens, for which domain '\w+' has too few"):
+        _build(prepared, "data", mix={"weights": "uniform", "tokens": 10_000_000})
+
+
+def test_how_documents_are_batched_changes_nothing(
+    prepared: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, one = _build(prepared, "one")
+    monkeypatch.setattr("curricle.recipes.document_file.BATCH_ROWS", 7)
+    _, two = _build(prepared, "two")
+    for path in one.iterdir():
+        assert path.read_bytes() == (two / path.name).read_bytes()

@@ -56,6 +56,40 @@ def test_sorting_changes_when_but_not_what() -> None:
     assert np.all(np.diff(SCORES[sorted_order(base, SCORES, "descending")]) <= 0)
 
 
+def test_v_shaped_falls_to_the_lowest_score_and_rises_again() -> None:
+    base = random_order(POOL, 101, 0)
+    order = sorted_order(base, SCORES, "v-shaped")
+    assert Counter(order.tolist()) == Counter(base.tolist())
+    lowest = int(np.argmin(SCORES[order]))
+    assert lowest == 50
+    assert np.all(np.diff(SCORES[order][: lowest + 1]) <= 0)
+    assert np.all(np.diff(SCORES[order][lowest:]) >= 0)
+    # Both arms span the whole range: neighbouring ranks go to different arms.
+    assert sorted([SCORES[order][0], SCORES[order][-1]]) == sorted(SCORES[base])[-2:]
+
+
+@given(st.integers(1, 60), st.integers(2, 7))
+def test_interleaved_rises_through_every_so_manieth_rank(count: int, folds: int) -> None:
+    base = random_order(POOL, count, 0)
+    order = sorted_order(base, SCORES, "interleaved", folds)
+    ranks = np.argsort(np.argsort(SCORES[base]))
+    rank_of = dict(zip(base.tolist(), ranks.tolist(), strict=True))
+    expected = [rank for start in range(folds) for rank in range(start, count, folds)]
+    assert [rank_of[sample] for sample in order.tolist()] == expected
+
+
+@pytest.mark.parametrize("direction", ["ascending", "v-shaped", "interleaved"])
+def test_equal_scores_keep_their_turn(direction: str) -> None:
+    base = random_order(POOL, 40, 0)
+    order = sorted_order(base, np.zeros(SAMPLES), direction, 4)
+    expected = {
+        "ascending": base,
+        "v-shaped": np.concatenate([base[::2][::-1], base[1::2]]),
+        "interleaved": np.concatenate([base[start::4] for start in range(4)]),
+    }
+    np.testing.assert_array_equal(order, expected[direction])
+
+
 def test_the_pool_grows_as_the_paper_says() -> None:
     count = 160
     order = curriculum(count)

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.recipes.made_up import word_ngrams
 
-from curricle.recipes import shingles
-from curricle.recipes.shingles import Shingles, distinct_documents, shingle
+from curricle.recipes import pieces
+from curricle.recipes.shingles import Shingles, shingle
 
 WORD_TEXT = st.text(st.sampled_from("abAB1_ .é\nß中"), max_size=40)
 
@@ -28,11 +28,11 @@ def test_hashes_stand_for_the_same_n_grams_as_tuples_of_words(texts: list[str], 
     assert len(set(meaning.values())) == len(meaning)
 
 
-@pytest.mark.parametrize("characters", [1, 7, 50])
+@pytest.mark.parametrize("characters", [7, 20, 50])
 def test_batches_dont_change_the_hashes(monkeypatch: pytest.MonkeyPatch, characters: int) -> None:
     texts = [f"some words of text number {number} and more" for number in range(20)] + ["", "one"]
     whole = shingle(texts, 3)
-    monkeypatch.setattr(shingles, "BATCH_CHARACTERS", characters)
+    monkeypatch.setattr(pieces, "PORTION", characters)
     batched = shingle(texts, 3)
     assert np.array_equal(whole.hashes, batched.hashes)
     assert np.array_equal(whole.offsets, batched.offsets)
@@ -44,9 +44,10 @@ def test_taking_documents_keeps_their_shingles() -> None:
     assert [_of(taken, 0), _of(taken, 1), _of(taken, 2)] == [_of(hashed, 2), _of(hashed, 0), []]
 
 
-def test_documents_with_equal_shingles_are_one_but_wordless_ones_differ() -> None:
-    first, inverse = distinct_documents(shingle(["a b c", "...", "A, b: c!", "---", "a b"], 2))
-    assert first[inverse].tolist() == [0, 1, 0, 3, 4]
+def test_sums_are_equal_for_equal_shingles() -> None:
+    one, same, other, none = shingle(["a b c", "A, b: c!", "a b", "..."], 2).sums().tolist()
+    assert one == same != other
+    assert none == 0
 
 
 def test_no_documents_have_no_shingles() -> None:

@@ -1,33 +1,26 @@
-"""Multiple-choice questions in MMLU's layout, shared by those who make and those who ask them.
-
-A folder or `.tar.gz` holds `{dev,val,test}/<subject>_<split>.csv`, also below folders such as
-`data/`; rows without a header: question, four choices, answer letter. A Parquet file holds the
-columns `subject`, `split`, `index`, `question`, `choices` (list of four) and `answer`. An archive
-is read in memory and never unpacked, so paths in it can't escape anywhere.
-"""
+"""Multiple-choice questions in MMLU's layout, shared by those who make and those who ask them."""
 
 import csv
-import io
+import difflib
 import re
 import tarfile
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curricle.core.errors import InputError
+from curricle.core.question_files import LETTERS, Row, malformed, read_rows
+
+__all__ = ["LETTERS", "Question", "read_questions", "select", "split_shots", "write_questions"]
 
 SPLITS = ("dev", "val", "test")
-LETTERS = "ABCD"
-COLUMNS = ("subject", "split", "index", "question", "choices", "answer")
 
 _SUBJECT = re.compile(r"[^/.][^/]*")
-_MEMBER = re.compile(r"(?:^|/)(dev|val|test)/([^/.][^/]*)_\1\.csv$")
 
 
 @dataclass(frozen=True)
@@ -46,11 +39,17 @@ class Question:
         """Position of the right choice."""
         return LETTERS.index(self.answer)
 
+    @property
+    def answer_text(self) -> str:
+        """The right choice."""
+        return self.choices[self.answer_index]
+
 
 def read_questions(path: Path) -> list[Question]:
     """All questions of a folder, `.tar.gz` or Parquet file, sorted by subject, split and index.
 
-    Raises InputError, naming file and row, for whatever isn't in that layout.
+    `core.question_files` describes the layouts. Raises InputError, naming file and row, for
+    whatever isn't in them.
     """
     if not path.exists():
         raise InputError(
@@ -59,7 +58,7 @@ def read_questions(path: Path) -> list[Question]:
             fix="correct the path",
         )
     try:
-        questions = list(_reader(path))
+        questions = [_question(row) for row in read_rows(path)]
     except (OSError, EOFError, zlib.error, tarfile.TarError, pa.ArrowException) as error:
         raise InputError(
             f"questions {path}: {error}",
@@ -89,60 +88,9 @@ def write_questions(folder: Path, questions: Iterable[Question]) -> None:
                 writer.writerow([one.question, *one.choices, one.answer])
 
 
-def _reader(path: Path) -> Iterator[Question]:
-    if path.is_dir():
-        return _read_folder(path)
-    if path.suffix == ".parquet":
-        return _read_parquet(path)
-    return _read_archive(path)
-
-
-def _read_folder(folder: Path) -> Iterator[Question]:
-    for file in sorted(folder.rglob("*.csv")):
-        match = _MEMBER.search(file.relative_to(folder).as_posix())
-        if match:
-            yield from _parse_csv(str(file), match[2], match[1], file.read_bytes())
-
-
-def _read_archive(path: Path) -> Iterator[Question]:
-    with tarfile.open(path) as archive:
-        for member in archive:
-            match = _MEMBER.search(member.name)
-            if match and member.isreg():
-                stream = archive.extractfile(member)
-                assert stream is not None
-                place = f"{path}:{member.name}"
-                yield from _parse_csv(place, match[2], match[1], stream.read())
-
-
-def _parse_csv(place: str, subject: str, split: str, content: bytes) -> Iterator[Question]:
-    row = 0
-    try:
-        lines = io.StringIO(content.decode("utf-8-sig"), newline="")
-        for row, cells in enumerate(csv.reader(lines), start=1):
-            if len(cells) != 2 + len(LETTERS):
-                raise _malformed(place, row, f"{len(cells)} cells")
-            values = (subject, split, row - 1, cells[0], cells[1:5], cells[5])
-            yield _question(place, row, dict(zip(COLUMNS, values, strict=True)))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise _malformed(place, row + 1, str(error)) from None
-
-
-def _read_parquet(path: Path) -> Iterator[Question]:
-    table = pq.read_table(path)
-    missing = sorted(set(COLUMNS) - set(table.column_names))
-    if missing:
-        raise InputError(
-            f"questions {path}: no column {missing[0]!r}",
-            expected=f"columns {', '.join(COLUMNS)}",
-            fix="rename or add it",
-        )
-    for row, cells in enumerate(table.select(COLUMNS).to_pylist(), start=1):
-        yield _question(str(path), row, cells)
-
-
-def _question(place: str, row: int, cells: Mapping[str, Any]) -> Question:
+def _question(row: Row) -> Question:
     """The question in one row's cells. Raises InputError for the first of them that is wrong."""
+    cells = row.cells
     choices, answer = cells["choices"], cells["answer"]
     letter = answer.strip() if isinstance(answer, str) else answer
     checks = {
@@ -157,7 +105,7 @@ def _question(place: str, row: int, cells: Mapping[str, Any]) -> Question:
     }
     for column, is_right in checks.items():
         if not is_right:
-            raise _malformed(place, row, f"{column} {cells[column]!r}"[:120])
+            raise malformed(row.place, row.number, f"{column} {cells[column]!r}"[:120])
     return Question(**{**cells, "choices": tuple(choices), "answer": letter})
 
 
@@ -165,31 +113,47 @@ def _is_filled(text: Any) -> bool:
     return isinstance(text, str) and bool(text.strip())
 
 
-def _malformed(place: str, row: int, problem: str) -> InputError:
-    return InputError(
-        f"{place}, row {row}: {problem}",
-        expected="question, four choices, answer letter A to D",
-        fix="mend that row",
-    )
+def select(questions: Sequence[Question], subjects: Collection[str]) -> list[Question]:
+    """The questions of `subjects`; all of them if none is named.
+
+    Raises InputError for a subject without questions.
+    """
+    known = {question.subject for question in questions}
+    for name in subjects:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1) or sorted(known)[:1]
+            raise InputError(
+                f"subject {name!r}",
+                expected=f"one of the set's {len(known)} subjects, such as {near[0]}",
+                fix="correct the name",
+            )
+    return [question for question in questions if not subjects or question.subject in subjects]
 
 
 def split_shots(
     questions: Sequence[Question], shots: int
-) -> tuple[dict[str, list[Question]], list[Question]]:
-    """Dev questions by subject, and all test questions.
+) -> tuple[dict[str, list[Question]], dict[str, list[Question]]]:
+    """The first `shots` dev questions of each subject, and its test questions.
 
-    Raises InputError for a subject with fewer dev questions than `shots`.
+    Raises InputError for a set without test questions, and for a subject with fewer dev questions
+    than `shots`.
     """
     dev: dict[str, list[Question]] = defaultdict(list)
-    test = [question for question in questions if question.split == "test"]
+    test: dict[str, list[Question]] = defaultdict(list)
     for question in questions:
-        if question.split == "dev":
-            dev[question.subject].append(question)
-    for subject in sorted({question.subject for question in test}):
+        if question.split != "val":
+            (dev if question.split == "dev" else test)[question.subject].append(question)
+    if not test:
+        raise InputError(
+            f"{len(questions)} questions, none of them in the split test",
+            expected="test questions",
+            fix="give the whole set",
+        )
+    for subject in test:
         if len(dev[subject]) < shots:
             raise InputError(
                 f"subject {subject}: {len(dev[subject])} dev questions",
                 expected=f"at least {shots}, one per shot",
-                fix="lower multiple_choice.shots, or add dev questions",
+                fix="ask with fewer shots, or add dev questions",
             )
-    return dev, test
+    return {subject: dev[subject][:shots] for subject in test}, dict(test)

@@ -43,7 +43,7 @@ class TokenizedDocument:
     id: str
     source: str
     bytes: int
-    tokens: Sequence[int]
+    tokens: Sequence[int] | npt.NDArray[Any]
 
 
 class DatasetWriter:
@@ -52,7 +52,7 @@ class DatasetWriter:
     def __init__(self, folder: Path, *, vocabulary_size: int, end_of_text: int) -> None:
         self._folder = folder
         self._dtype = np.dtype("<u2" if vocabulary_size < 65_536 else "<u4")
-        self._end_of_text = end_of_text
+        self._vocabulary_size, self._end_of_text = vocabulary_size, end_of_text
         self._shards: list[dict[str, Any]] = []
         self._rows: list[dict[str, Any]] = []
 
@@ -61,7 +61,8 @@ class DatasetWriter:
         stream, shard = None, None
         try:
             for document in documents:
-                tokens = np.asarray([*document.tokens, self._end_of_text], dtype=self._dtype)
+                tokens = np.full(len(document.tokens) + 1, self._end_of_text, dtype=self._dtype)
+                tokens[:-1] = document.tokens
                 if shard is None or shard["tokens"] + len(tokens) > MAX_SHARD_TOKENS:
                     if stream:
                         stream.close()
@@ -84,6 +85,7 @@ class DatasetWriter:
         content = {
             "format": 1,
             "dtype": self._dtype.str,
+            "vocabulary_size": self._vocabulary_size,
             "end_of_text": self._end_of_text,
             "shards": self._shards,
             "domains": self._domain_totals(),
@@ -147,6 +149,19 @@ class TokenDataset:
         """For each sample the index of its domain in `domains`; shape (samples,)."""
         indices = [self.domains.index(shard["domain"]) for shard in self.manifest["shards"]]
         return np.repeat(np.asarray(indices, dtype=np.int64), np.diff(self._starts))
+
+    def samples_by_shard(self) -> list[tuple[str, int]]:
+        """Each shard's file and its number of samples, in the order of the sample ids."""
+        counts = np.diff(self._starts).tolist()
+        return [
+            (entry["file"], count)
+            for entry, count in zip(self.manifest["shards"], counts, strict=True)
+        ]
+
+    def tokens(self, shard: str, start: int, count: int) -> Tokens:
+        """`count` token ids of the shard file `shard` from `start` on, int64 of shape (count,)."""
+        files = [entry["file"] for entry in self.manifest["shards"]]
+        return np.asarray(self._shards[files.index(shard)][start : start + count], dtype=np.int64)
 
     def read(self, samples: npt.NDArray[np.int64]) -> Tokens:
         """Token ids of the samples, int64 of shape (len(samples), sequence_length + 1).

@@ -1,15 +1,22 @@
 import gzip
 import json
+import re
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from curricle.core.errors import InputError
 from curricle.recipes.documents import Document, Drops
 from curricle.recipes.sources import identity_of, read_source
+from curricle.recipes.sources.rows import Row, batch_rows
 from curricle.recipes.specs.sources import FilesSource
 
 ROWS = [
@@ -38,13 +45,21 @@ def _write_all_formats(folder: Path) -> None:
     (folder / "a.jsonl").write_bytes(lines)
     (folder / "b.jsonl.gz").write_bytes(gzip.compress(lines, mtime=0))
     pq.write_table(pa.Table.from_pylist(ROWS), folder / "c.parquet")
+    (folder / "e.jsonl.zst").write_bytes(pa.compress(lines, "zstd", asbytes=True))
+    _write_arrow(folder / "f.arrow", pa.Table.from_pylist(ROWS))
+
+
+def _write_arrow(path: Path, table: pa.Table) -> None:
+    with pa.ipc.new_stream(str(path), table.schema) as writer:
+        writer.write_table(table, max_chunksize=1_000)
 
 
 def test_all_formats_give_the_same_documents(tmp_path: Path) -> None:
     _write_all_formats(tmp_path)
     columns = {"id_column": "key", "source_column": "where", "domain_column": "kind"}
-    read = [_read(_source(tmp_path / name, **columns)) for name in ("a.jsonl", "c.parquet")]
-    assert read[0] == read[1] == _read(_source(tmp_path / "b.jsonl.gz", **columns))
+    names = ("a.jsonl", "b.jsonl.gz", "c.parquet", "e.jsonl.zst", "f.arrow")
+    read = [_read(_source(tmp_path / name, **columns)) for name in names]
+    assert all(one == read[0] for one in read)
     assert [(one.id, one.text, one.domain, one.source) for one in read[0]] == [
         ("k1", "first text", "news", "w1"),
         ("k2", "second text", "blogs", "w2"),
@@ -59,8 +74,9 @@ def test_without_columns_ids_and_sources_are_names_and_rows(tmp_path: Path) -> N
     assert [one.id for one in documents] == [
         *("a.jsonl#0", "a.jsonl#1", "b.jsonl.gz#0", "b.jsonl.gz#1", "c.parquet#0", "c.parquet#1"),
         "deep/d.txt",
+        *("e.jsonl.zst#0", "e.jsonl.zst#1", "f.arrow#0", "f.arrow#1"),
     ]
-    assert documents[-1].text == "plain\r\ntext"
+    assert documents[6].text == "plain\r\ntext"
     assert {one.domain for one in documents} == {"web"}
     assert all(one.source == one.id for one in documents)
 
@@ -68,7 +84,7 @@ def test_without_columns_ids_and_sources_are_names_and_rows(tmp_path: Path) -> N
 def test_equal_texts_share_a_group(tmp_path: Path) -> None:
     _write_all_formats(tmp_path)
     groups = [one.group for one in _read(_source(tmp_path))]
-    assert groups[0::2] == [groups[0]] * 3
+    assert groups[0::2] == [groups[0]] * 5
     assert len(set(groups)) == 2
 
 
@@ -150,20 +166,22 @@ def test_ids_and_sources_are_always_valid_text(tmp_path: Path) -> None:
     assert (document.id, document.source) == ("?", "7")
 
 
-def test_dictionary_and_large_strings_are_text(tmp_path: Path) -> None:
+def test_strings_of_all_types_and_bytes_are_text(tmp_path: Path) -> None:
     table = pa.table(
         {
             "text": pa.array(["one", "two", "one"]).dictionary_encode(),
             "kind": pa.array(["a", "b", "a"], pa.large_string()),
+            "bytes": pa.array([b"one", b"two", b"one"], pa.binary()),
         }
     )
     pq.write_table(table, tmp_path / "a.parquet")
-    documents = _read(_source(tmp_path, domain_column="kind"))
-    assert [(one.text, one.domain) for one in documents] == [
-        ("one", "a"),
-        ("two", "b"),
-        ("one", "a"),
-    ]
+    for column in ("text", "bytes"):
+        documents = _read(_source(tmp_path, domain_column="kind", text_column=column))
+        assert [(one.text, one.domain) for one in documents] == [
+            ("one", "a"),
+            ("two", "b"),
+            ("one", "a"),
+        ]
 
 
 def _cut_parquet(path: Path) -> None:
@@ -187,9 +205,27 @@ def _spoilt_page(path: Path) -> None:
     path.write_bytes(content)
 
 
+_DRAWN = np.random.default_rng(0).random(100_000)
+_LINES = "".join(f'{{"text": "{number}"}}\n' for number in _DRAWN).encode()
+
+
+def _three_quarters(content: bytes) -> bytes:
+    return content[: len(content) * 3 // 4]
+
+
 def _cut_gzip(path: Path) -> None:
-    lines = "".join(f'{{"text": "line {number * 7919 % 10007}"}}\n' for number in range(5_000))
-    path.write_bytes(gzip.compress(lines.encode())[:-2_000])
+    path.write_bytes(_three_quarters(gzip.compress(_LINES)))
+
+
+def _cut_zstd(path: Path) -> None:
+    path.write_bytes(_three_quarters(pa.compress(_LINES, "zstd", asbytes=True)))
+
+
+def _cut_arrow(path: Path) -> None:
+    """A stream that ends between two batches, as a copy that was broken off may."""
+    _write_arrow(path, pa.table({"text": ["some text"] * 2_000}))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2 // 8 * 8])
 
 
 @pytest.mark.parametrize(
@@ -198,7 +234,14 @@ def _cut_gzip(path: Path) -> None:
         ("a.parquet", _cut_parquet, r"a\.parquet: can't be read from row 0 on"),
         ("a.parquet", _spoilt_page, r"a\.parquet: can't be read from row 2000 on"),
         ("a.jsonl.gz", _cut_gzip, r"a\.jsonl\.gz: can't be read from row [1-9]\d* on"),
+        ("a.jsonl.zst", _cut_zstd, r"a\.jsonl\.zst: can't be read from row [1-9]\d* on"),
+        ("a.arrow", _cut_arrow, r"a\.arrow: can't be read from row 0 on .*cut off"),
+        ("a.arrow", b"short", r"a\.arrow: can't be read from row 0 on"),
         ("a.jsonl.gz", b"no gzip at all", r"can't be read from row 0 on"),
+        ("a.jsonl.zst", b"no zstd at all", r"can't be read from row 0 on"),
+        ("a.jsonl.gz", b"", r"can't be read from row 0 on .*empty"),
+        ("a.jsonl.zst", b"", r"can't be read from row 0 on .*empty"),
+        ("a.parquet", b"", r"can't be read from row 0 on"),
         ("a.jsonl", b'{"text": "x"}\n{"text": "y', r"a\.jsonl, row 1: .*expected one JSON object"),
         ("a.jsonl", b'{"text": "x"}\n[1]\n', r"row 1: list, expected a JSON object"),
         ("a.jsonl", b'{"txt": "x"}\n', r"row 0: no column 'text', expected .*'txt'"),
@@ -250,3 +293,80 @@ def test_an_id_column_must_be_there(tmp_path: Path) -> None:
         _read(_source(tmp_path, domain="web", id_column="key"))
     with pytest.raises(InputError, match="column 'tags' is list"):
         _read(_source(tmp_path, domain="web", id_column="tags"))
+
+
+def test_files_of_other_formats_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "x"}\n')
+    for name in ("b.csv", "c.jsonl.xz", ".hidden", "_SUCCESS"):
+        (tmp_path / name).write_text("x")
+    assert _dropped(_source(tmp_path)) == (["x"], {"unknown-format": {"web": 2}})
+
+
+def test_a_file_that_vanishes_after_listing_is_an_error(tmp_path: Path) -> None:
+    _write_all_formats(tmp_path)
+    documents = read_source(_source(tmp_path), 0, Drops())
+    next(documents)
+    (tmp_path / "c.parquet").unlink()
+    with pytest.raises(InputError, match=r"c\.parquet: can't be read from row 0 .*No such file"):
+        list(documents)
+
+
+def test_row_groups_of_long_texts_are_read_in_small_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curricle.recipes.sources.file_formats.BATCH_BYTES", 10_000)
+    texts = [f"{number} " * 1_000 for number in range(40)]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet", use_dictionary=False)
+    read: list[int] = []
+
+    def count(batch: pa.RecordBatch, *rest: Any) -> Iterator[Row]:
+        read.append(len(batch))
+        return batch_rows(batch, *rest)
+
+    monkeypatch.setattr("curricle.recipes.sources.file_formats.batch_rows", count)
+    assert [one.text for one in _read(_source(tmp_path))] == texts
+    assert max(read) <= 5
+
+
+_VALUES = st.one_of(st.none(), st.text(), st.integers(), st.lists(st.text(max_size=3), max_size=2))
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["text", "kind"]), _VALUES)))
+def test_any_json_rows_are_documents_drops_or_one_error(rows: list[dict[str, Any]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        documents: list[Document] = []
+        drops, errors = Drops(), []
+        try:
+            documents += read_source(_source(path, domain_column="kind"), 0, drops)
+        except InputError as error:
+            errors.append(error.found)
+    if errors:
+        assert re.search(r"a\.jsonl, row \d+", errors[0])
+        return
+    assert len(documents) + drops.total == len(rows)
+    for document in documents:
+        assert document.text in [row["text"] for row in rows]
+        document.text.encode()
+
+
+@given(st.lists(st.one_of(st.none(), st.binary(max_size=30))))
+def test_any_bytes_in_parquet_are_documents_or_drops(values: list[bytes | None]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        pq.write_table(pa.table({"text": pa.array(values, pa.binary())}), f"{folder}/a.parquet")
+        drops = Drops()
+        documents = list(read_source(_source(folder), 0, drops))
+    assert len(documents) + drops.total == len(values)
+    assert {one.text.encode() for one in documents} <= set(values)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.parquet"])
+def test_a_huge_document_is_one_document(tmp_path: Path, name: str) -> None:
+    text = "word " * (40 << 20)
+    if name == "a.parquet":
+        pq.write_table(pa.table({"text": [text]}), tmp_path / name)
+    else:
+        (tmp_path / name).write_text(json.dumps({"text": text}) if "json" in name else text)
+    (document,) = _read(_source(tmp_path))
+    assert document.text == text

@@ -1,0 +1,74 @@
+"""Which texts are exact or near copies of known ones, told batch by batch."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from curricle.recipes import lsh
+from curricle.recipes.documents import normalized
+from curricle.recipes.jaccard import exact_jaccard
+from curricle.recipes.minhash import MinHashSettings, Signatures, sign
+from curricle.recipes.shingles import Shingles, shingle
+
+
+class CopyFinder:
+    """Knows the texts of `references`, and tells which others are copies of one of them.
+
+    A copy is the same when normalised, or has a Jaccard similarity of word n-grams of at least the
+    settings' threshold (found by MinHash-LSH, then computed exactly). Memory: eight bytes for each
+    word of the references and four for each hash of their signatures; the texts aren't kept.
+    """
+
+    def __init__(self, references: Iterable[Sequence[str]], settings: MinHashSettings) -> None:
+        self._settings = settings
+        self._exact: set[bytes] = set()
+        shingles, signatures = [shingle([], settings.ngram)], [self._sign(shingle([], 1))]
+        for texts in references:
+            self._exact.update(map(_digest, texts))
+            shingles.append(shingle(texts, settings.ngram))
+            signatures.append(self._sign(shingles[-1]))
+        self._shingles, self._signatures = _joined(shingles), Signatures.join(signatures)
+        self._distinct = _distinct(self._signatures)
+
+    def find(self, texts: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Which of `texts` are copies; shape (texts,)."""
+        shingles = shingle(texts, self._settings.ngram)
+        near = self._near(shingles, self._sign(shingles))
+        return near | np.array([_digest(text) in self._exact for text in texts], dtype=np.bool_)
+
+    def _near(self, shingles: Shingles, signatures: Signatures) -> npt.NDArray[np.bool_]:
+        # Of texts with the same shingles one is compared for all.
+        compared = _distinct(signatures)
+        pairs = lsh.pairs_between(
+            signatures.values[compared],
+            self._signatures.values[self._distinct],
+            lsh.Shape(self._settings.bands, self._settings.rows),
+        )
+        known, right = np.unique(self._distinct[pairs[:, 1]], return_inverse=True)
+        left = compared[pairs[:, 0]]
+        both = _joined([shingles, self._shingles.take(known)])
+        similarity = exact_jaccard(both, np.stack([left, len(shingles) + right], axis=1))
+        copied = signatures.keys[left[similarity >= self._settings.threshold]]
+        return np.isin(signatures.keys, copied) & (signatures.shingles > 0)
+
+    def _sign(self, shingles: Shingles) -> Signatures:
+        return sign(shingles, self._settings.bands * self._settings.rows)
+
+
+def _distinct(signatures: Signatures) -> npt.NDArray[np.int64]:
+    """One document for each set of shingles that isn't empty."""
+    usable = np.flatnonzero(signatures.shingles > 0)
+    _, first = np.unique(signatures.keys[usable], return_index=True)
+    return usable[first]
+
+
+def _joined(parts: Sequence[Shingles]) -> Shingles:
+    hashes = np.concatenate([part.hashes for part in parts])
+    lengths = np.concatenate([part.lengths() for part in parts])
+    return Shingles(hashes, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(normalized(text).encode(), digest_size=16).digest()
