@@ -11,6 +11,7 @@ import pandas as pd
 from curricle.analysis.cautions import Caution
 from curricle.analysis.comparison import Comparison
 from curricle.analysis.costs import Costs, ScoringCharge
+from curricle.analysis.documents import DocumentComparison
 from curricle.analysis.formatting import rate
 from curricle.analysis.multiple_choice import LetterReport
 from curricle.analysis.ranked import Ranking
@@ -35,8 +36,9 @@ class ReportContent:
     `comparisons` hold each curriculum's arm against the random order and, where asked for, against
     its own controls; `curricula` names the arms that are in question rather than controls.
     `curves` has columns arm, seed, tokens, value (validation loss). `evaluation` are rows of the
-    results table for the targets. `scores` has columns domain, score; `score_facts` are labelled
-    facts about the score.
+    results table for the targets, `documents` their arms compared document by document, `subjects`
+    their `accuracy_table`. `scores` has columns domain, score; `score_facts` are labelled facts
+    about the score.
 
     `corpus` has columns recipe, domain, documents, tokens; `drops` recipe, reason, documents;
     `recipes` recipe, dimension, role, description. `provenance` are labelled facts, `spec` is the
@@ -56,7 +58,9 @@ class ReportContent:
     curricula: tuple[str, ...] = ()
     curves: pd.DataFrame | None = None
     evaluation: pd.DataFrame | None = None
+    documents: tuple[DocumentComparison, ...] = ()
     letters: tuple[LetterReport, ...] = ()
+    subjects: pd.DataFrame | None = None
     scores: pd.DataFrame | None = None
     score_facts: Mapping[str, str] = field(default_factory=dict)
     examples: tuple[ScoredText, ...] = ()

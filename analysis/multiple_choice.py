@@ -3,9 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 from scipy.stats import binomtest
 
 from curricle.core.errors import InputError
+from curricle.core.questions import LETTERS
+
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,9 +19,8 @@ class LetterReport:
 
     `predicted` and `gold` count letters; `rates` is the accuracy of always giving each letter and
     `best_letter` the one with the highest. `low` to `high` is the exact (Clopper-Pearson) interval
-    of the accuracy at `confidence`. `p_value` is the exact one-sided binomial test of "no better
-    than the best constant letter", and `above` its verdict at 1 - `confidence`. `truncated` is the
-    share of prompts that were cut to fit, None if not known.
+    of the accuracy at `confidence`. `p_value` is `constant_letter_test`'s, and `above` its verdict
+    at 1 - `confidence`. `truncated` is the share of prompts that were cut to fit (None: not known).
     """
 
     arm: str
@@ -47,7 +51,7 @@ def letter_report(
     predictions: Sequence[str],
     *,
     seed: int | None = None,
-    letters: Sequence[str] = ("A", "B", "C", "D"),
+    letters: Sequence[str] = tuple(LETTERS),
     truncated: float | None = None,
     confidence: float = 0.95,
 ) -> LetterReport:
@@ -61,8 +65,8 @@ def letter_report(
     gold = {letter: sum(answer == letter for answer in answers) for letter in letters}
     rates = {letter: count / len(answers) for letter, count in gold.items()}
     correct = sum(a == p for a, p in zip(answers, predictions, strict=True))
-    best = max(letters, key=lambda letter: rates[letter])
-    p_value, low, high = exact_test(correct, len(answers), rates[best], confidence=confidence)
+    low, high = accuracy_interval(correct, len(answers), confidence)
+    p_value = constant_letter_test(answers, predictions, letters)
     return LetterReport(
         arm=arm,
         seed=seed,
@@ -74,7 +78,7 @@ def letter_report(
         predicted={letter: sum(p == letter for p in predictions) for letter in letters},
         gold=gold,
         rates=rates,
-        best_letter=best,
+        best_letter=max(letters, key=lambda letter: rates[letter]),
         p_value=p_value,
         above=p_value <= 1 - confidence,
         confidence=confidence,
@@ -82,23 +86,47 @@ def letter_report(
     )
 
 
-def exact_test(
-    correct: int, questions: int, rate: float, *, confidence: float = 0.95
-) -> tuple[float, float, float]:
-    """P(at least `correct` of `questions` right by guessing right at `rate`), and the accuracy's
-    exact two-sided interval (low, high) at `confidence`.
+def constant_letter_test(
+    answers: Sequence[str], predictions: Sequence[str], letters: Sequence[str] = tuple(LETTERS)
+) -> float:
+    """Exact p-value of "at least one constant letter is as good as this model".
 
-    Raises InputError unless 0 <= correct <= questions, questions > 0 and 0 <= rate <= 1.
+    Against each letter an exact one-sided McNemar test: of the questions that only one of the two
+    gets right, the model's are binomial with one half under the null hypothesis. It is paired,
+    since both answer the same questions, whose share of each letter is itself a matter of chance.
+
+    The result is the largest of the four p-values. Being above the baselines means being above
+    *every* letter, so the null hypothesis is a union, and a test that demands significance against
+    each letter keeps its level without a correction (intersection-union test, Berger 1982). A
+    Bonferroni factor belongs where any one of several rejections would do; here it would only cost
+    power. Nor is there a selection effect: the best letter isn't chosen and then tested.
     """
-    if not (0 <= correct <= questions and questions > 0 and 0 <= rate <= 1):
+    right = np.array(answers) == np.array(predictions)
+    return max(_one_sided_mcnemar(right, np.array(answers) == letter) for letter in letters)
+
+
+def accuracy_interval(correct: int, questions: int, confidence: float) -> tuple[float, float]:
+    """The accuracy's exact (Clopper-Pearson) two-sided interval.
+
+    Raises InputError unless 0 <= correct <= questions and questions > 0.
+    """
+    if not (0 <= correct <= questions and questions > 0):
         raise InputError(
-            f"{correct} of {questions} questions right against a rate of {rate}",
-            expected="a count up to the number of questions, and a rate from 0 to 1",
+            f"{correct} of {questions} questions right",
+            expected="a count up to the number of questions",
             fix="correct the numbers",
         )
     interval = binomtest(correct, questions).proportion_ci(confidence, method="exact")
-    p_value = binomtest(correct, questions, rate, alternative="greater").pvalue
-    return float(p_value), float(interval.low), float(interval.high)
+    return float(interval.low), float(interval.high)
+
+
+def _one_sided_mcnemar(right_Q: Bools, constant_right_Q: Bools) -> float:
+    only_model = int((right_Q & ~constant_right_Q).sum())
+    only_constant = int((~right_Q & constant_right_Q).sum())
+    differing = only_model + only_constant
+    if not differing:
+        return 1.0
+    return float(binomtest(only_model, differing, 0.5, alternative="greater").pvalue)
 
 
 def _check(answers: Sequence[str], predictions: Sequence[str], letters: Sequence[str]) -> None:

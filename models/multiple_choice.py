@@ -3,161 +3,199 @@
 A prompt is a header naming the subject, k questions of the subject's dev split with their answers,
 and the question itself, ending in `Answer:`. Each choice is scored by the summed log-likelihood of
 " A" … " D"; prompts longer than the model's context lose tokens on the left.
+
+The right choice's text is scored too, in the cloze form of `models/prompts.py`: its bits per byte
+fall with a model's loss long before any accuracy leaves chance.
 """
 
+import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Sequence
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from tokenizers import Tokenizer
 
 from curricle.core.jobs import MultipleChoiceSpec
-from curricle.core.questions import Question, read_questions, split_shots
-from curricle.core.tokenizer_file import load_tokenizer
-from curricle.models.checkpoint import load_model
-from curricle.models.decoder import Decoder
-from curricle.models.flops import forward_flops_per_token
-from curricle.models.text import token_byte_lengths
+from curricle.core.plain import fingerprint, to_plain
+from curricle.core.questions import LETTERS, Question, read_questions, select, split_shots
+from curricle.core.tokenizer_file import TOKENIZER, load_tokenizer
+from curricle.models.interruption import InterruptedJobError, stop_requested
+from curricle.models.language_model import LanguageModel
+from curricle.models.loading import load_language_model
+from curricle.models.placement import Placement
+from curricle.models.snapshots import Snapshots
+from curricle.models.subject_requests import Answers, ask, join, subject_requests
 
-LETTERS = "ABCD"
 RESULT, ROWS = "multiple_choice.json", "multiple_choice.parquet"
-BATCH = 32
-
-Floats = npt.NDArray[np.float64]
-Pair = tuple[list[int], list[int]]
 
 
 def multiple_choice(
-    spec: MultipleChoiceSpec, inputs: dict[str, Path], output: Path
+    spec: MultipleChoiceSpec,
+    inputs: dict[str, Path],
+    output: Path,
+    placement: Placement,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Ask `inputs["checkpoint"]` the test questions of `inputs["questions"]`.
 
-    Writes a row per question and returns accuracy, prior-calibrated accuracy (each letter's mean
-    log-likelihood over all questions subtracted first), the mean probability of the right letter,
-    bits per byte of the right answer's text, the histogram of predicted letters, the accuracy of
-    answering one letter always, and how many prompts were truncated.
+    `inputs["tokenizer"]` is the folder of the model's tokenizer. Writes a row per question and
+    returns what `summarise` makes of them; `progress` is told how many of all subjects are done.
+    Raises InputError for a set, a tokenizer and a model that don't go together, and JobError for
+    answers that are not numbers.
     """
-    model = load_model(inputs["checkpoint"])
+    model = load_language_model(inputs["checkpoint"]).to(placement.device)
     tokenizer = load_tokenizer(inputs["tokenizer"])
-    dev, test = split_shots(read_questions(inputs["questions"]), spec.shots)
-    contexts = [prompt(question, dev[question.subject][: spec.shots]) for question in test]
-    pairs = [_encode(tokenizer, text, f" {letter}") for text in contexts for letter in LETTERS]
-    likelihood_QA = log_likelihoods(model, pairs).reshape(len(test), len(LETTERS))
-    answers = [
-        _encode(tokenizer, text, f" {_answer(q)}") for text, q in zip(contexts, test, strict=True)
-    ]
-    answer_nats = -log_likelihoods(model, answers)
-    sizes = token_byte_lengths(tokenizer)
-    answer_bytes = sum(int(sizes[continuation].sum()) for _, continuation in answers)
-    longest = model.spec.sequence_length
-    truncated = np.array([len(a) + len(b) - 1 > longest for a, b in pairs[:: len(LETTERS)]])
-    result = summarise(likelihood_QA, [q.answer for q in test], truncated)
-    result["bits_per_byte"] = float(answer_nats.sum() / np.log(2) / answer_bytes)
-    result["shots"] = spec.shots
+    model.check_vocabulary(tokenizer.get_vocab_size(), "a tokenizer")
+    questions = select(read_questions(inputs["questions"]), spec.subjects)
+    dev, test = split_shots(questions, spec.shots)
+    snapshots = Snapshots(placement.unfinished, _identity(spec, inputs, questions))
+    asking = _Asking(len(test), snapshots, output, placement.snapshot_seconds)
+    for subject, asked in list(test.items())[asking.done :]:
+        if progress:
+            progress(asking.done, len(test))
+        length = model.sequence_length
+        requests = subject_requests(tokenizer, dev[subject], asked, length, cloze=spec.cloze)
+        asking.add(ask(model, requests, asked), requests.flops(model))
+    flat = [question for asked in test.values() for question in asked]
+    result = {"shots": spec.shots, **summarise(asking.answers, flat)}
     (output / RESULT).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    _write_rows(output, test, likelihood_QA, truncated)
-    tokens = sum(min(len(a) + len(b) - 1, longest) for a, b in (*pairs, *answers))
-    return {**result, "flops": tokens * forward_flops_per_token(model.spec)}
+    pq.write_table(rows_of(asking.answers, flat), output / ROWS, compression="zstd")
+    return {**result, "flops": asking.flops}
 
 
-def prompt(question: Question, shots: Sequence[Question]) -> str:
-    """The text before the answer letter, few-shot examples included."""
-    subject = question.subject.replace("_", " ")
-    header = f"The following are multiple choice questions (with answers) about {subject}.\n\n"
-    examples = "".join(f"{_ask(shot)} {shot.answer}\n\n" for shot in shots)
-    return header + examples + _ask(question)
+def summarise(answers: Answers, test: Sequence[Question]) -> dict[str, Any]:
+    """Scores of all questions together.
 
-
-def summarise(
-    likelihood_QA: Floats, answers: Sequence[str], truncated: npt.NDArray[np.bool_]
-) -> dict[str, Any]:
-    """Scores out of the log-likelihoods (questions, letters) and the right letters."""
-    right = np.array([LETTERS.index(answer) for answer in answers])
-    predicted = likelihood_QA.argmax(axis=1)
-    calibrated = (likelihood_QA - likelihood_QA.mean(axis=0)).argmax(axis=1)
-    shifted = np.exp(likelihood_QA - likelihood_QA.max(axis=1, keepdims=True))
-    probability = shifted[np.arange(len(right)), right] / shifted.sum(axis=1)
+    `accuracy` with its `standard_error` over questions, as lm-evaluation-harness computes it;
+    `calibrated_accuracy`, each letter's mean log-likelihood over all questions subtracted first;
+    `correct_probability` of the right letter among the four; `bits_per_byte` of the right choices'
+    texts in the cloze form, `answers_left_out` being longer than the context; how often each letter
+    was predicted, and how often it is right, which is the accuracy of always giving it; and how
+    many prompts, questions alone, and cloze prompts were `truncated`.
+    """
+    likelihood_QA = answers.likelihood
+    right_Q = np.array([question.answer_index for question in test])
+    predicted_Q = likelihood_QA.argmax(axis=1)
+    calibrated_Q = (likelihood_QA - likelihood_QA.mean(axis=0)).argmax(axis=1)
+    shifted_QA = np.exp(likelihood_QA - likelihood_QA.max(axis=1, keepdims=True))
+    probability_Q = shifted_QA[np.arange(len(right_Q)), right_Q] / shifted_QA.sum(axis=1)
+    accuracy = float((predicted_Q == right_Q).mean())
+    error = math.sqrt(accuracy * (1 - accuracy) / max(1, len(right_Q) - 1))
     return {
-        "questions": len(right),
-        "correct": int((predicted == right).sum()),
-        "accuracy": float((predicted == right).mean()),
-        "calibrated_accuracy": float((calibrated == right).mean()),
-        "correct_probability": float(probability.mean()),
-        "predicted_letters": {x: int((predicted == i).sum()) for i, x in enumerate(LETTERS)},
-        "constant_accuracy": {x: float((right == i).mean()) for i, x in enumerate(LETTERS)},
-        "truncated": int(truncated.sum()),
+        "questions": len(right_Q),
+        "correct": int((predicted_Q == right_Q).sum()),
+        "accuracy": accuracy,
+        "standard_error": error,
+        "calibrated_accuracy": float((calibrated_Q == right_Q).mean()),
+        "correct_probability": float(probability_Q.mean()),
+        "bits_per_byte": _bits_per_byte(answers),
+        "predicted_letters": {x: int((predicted_Q == i).sum()) for i, x in enumerate(LETTERS)},
+        "constant_accuracy": {x: float((right_Q == i).mean()) for i, x in enumerate(LETTERS)},
+        "truncated": int(answers.is_cut.sum()),
+        "truncated_questions": int(answers.is_question_cut.sum()),
+        "truncated_cloze": int(answers.is_cloze_cut.sum()),
+        "answers_left_out": int((answers.bytes == 0).sum()),
     }
 
 
-@torch.no_grad()
-def log_likelihoods(model: Decoder, pairs: Sequence[Pair]) -> Floats:
-    """Summed log-likelihood of each continuation after its context, in nats; shape (pairs,).
-
-    Tokens before the last `sequence_length + 1` are dropped. Requests that share their input (the
-    four letters, where each is one token) are computed once.
-    """
-    longest = model.spec.sequence_length
-    cut = [((a + b)[-(longest + 1) :], min(len(b), longest)) for a, b in pairs]
-    wanted: dict[tuple[int, ...], list[tuple[int, int]]] = defaultdict(list)
-    for index, (tokens, count) in enumerate(cut):
-        wanted[tuple(tokens[:-1])].append((index, count))
-    out = np.zeros(len(pairs))
-    contexts = sorted(wanted, key=len)
-    for start in range(0, len(contexts), BATCH):
-        chunk = contexts[start : start + BATCH]
-        width = max(map(len, chunk))
-        padded_BT = torch.zeros(len(chunk), width, dtype=torch.long)
-        for row, context in enumerate(chunk):
-            padded_BT[row, : len(context)] = torch.tensor(context)
-        hidden_BTC = model.hidden(padded_BT)
-        for row, context in enumerate(chunk):
-            for index, count in wanted[context]:
-                hidden_KC = hidden_BTC[row, len(context) - count : len(context)]
-                log_probability_KV = model.logits(hidden_KC).float().log_softmax(-1)
-                target_K1 = torch.tensor(cut[index][0][-count:])[:, None]
-                out[index] = log_probability_KV.gather(1, target_K1).sum().item()
-    return out
+def rows_of(answers: Answers, test: Sequence[Question]) -> pa.Table:
+    """A row per question: what it was, what was answered, and with which log-likelihoods (nats)."""
+    likelihood_QA = answers.likelihood
+    return pa.table(
+        {
+            "subject": [question.subject for question in test],
+            "index": [question.index for question in test],
+            "answer": [question.answer for question in test],
+            "prediction": [LETTERS[i] for i in likelihood_QA.argmax(axis=1)],
+            **{f"loglikelihood_{x}": likelihood_QA[:, i] for i, x in enumerate(LETTERS)},
+            "truncated": answers.is_cut,
+            "truncated_question": answers.is_question_cut,
+            "answer_nats": answers.nats,
+            "answer_bytes": answers.bytes,
+        }
+    )
 
 
-def _ask(question: Question) -> str:
-    choices = "".join(f"{x}. {y}\n" for x, y in zip(LETTERS, question.choices, strict=True))
-    return f"{question.question.strip()}\n{choices}Answer:"
+def estimate(
+    spec: MultipleChoiceSpec,
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    questions: Sequence[Question],
+) -> dict[str, int]:
+    """What asking `questions` takes: questions, tokens, truncated prompts, operations (`flops`)."""
+    dev, test = split_shots(select(questions, spec.subjects), spec.shots)
+    totals: Counter[str] = Counter()
+    for subject, asked in test.items():
+        length = model.sequence_length
+        requests = subject_requests(tokenizer, dev[subject], asked, length, cloze=spec.cloze)
+        totals["questions"] += len(asked)
+        totals["tokens"] += requests.tokens(model)
+        totals["truncated"] += int(requests.is_cut.sum())
+        totals["truncated_questions"] += sum(requests.is_question_cut)
+        totals["flops"] += requests.flops(model)
+    return dict(totals)
 
 
-def _answer(question: Question) -> str:
-    return question.choices[LETTERS.index(question.answer)]
+def _bits_per_byte(answers: Answers) -> float | None:
+    """None if no answer's text fits the context."""
+    size = int(answers.bytes.sum())
+    return float(answers.nats.sum() / math.log(2) / size) if size else None
 
 
-def _encode(tokenizer: Tokenizer, context: str, continuation: str) -> Pair:
-    """Token ids of context and continuation, split where the context alone would end.
+class _Asking:
+    """Subject after subject, going on where a snapshot says."""
 
-    As in lm-evaluation-harness, the continuation's tokens are those of the whole text beyond the
-    number of tokens of the context by itself.
-    """
-    whole = tokenizer.encode(context + continuation).ids
-    boundary = len(tokenizer.encode(context).ids)
-    return whole[:boundary], whole[boundary:]
+    def __init__(self, total: int, snapshots: Snapshots, output: Path, seconds: float) -> None:
+        self.total, self._snapshots, self._seconds = total, snapshots, seconds
+        self._saved = time.monotonic()
+        snapshot = snapshots.latest(output)
+        self.done = snapshot.step if snapshot else 0
+        self.flops = snapshot.facts["flops"] if snapshot else 0
+        kept = {
+            name: tensor.numpy() for name, tensor in (snapshot.tensors if snapshot else {}).items()
+        }
+        self._parts = [Answers(**kept)] if kept else []
+
+    @property
+    def answers(self) -> Answers:
+        """All answers so far."""
+        return join(self._parts)
+
+    def add(self, part: Answers, flops: int) -> None:
+        """Take a subject's answers. Raises InterruptedJobError if the job is to stop."""
+        self._parts.append(part)
+        self.flops += flops
+        self.done += 1
+        if self.done == self.total:
+            return
+        stops = stop_requested()
+        if stops or time.monotonic() - self._saved >= self._seconds:
+            tensors = {name: torch.from_numpy(each) for name, each in vars(self.answers).items()}
+            self._snapshots.save(self.done, tensors, {"flops": self.flops})
+            self._saved = time.monotonic()
+        if stops:
+            raise InterruptedJobError(
+                f"stopped on request after {self.done} of {self.total} subjects"
+            )
 
 
-def _write_rows(
-    output: Path,
-    test: Sequence[Question],
-    likelihood_QA: Floats,
-    truncated: npt.NDArray[np.bool_],
-) -> None:
-    columns: dict[str, Any] = {
-        "subject": [question.subject for question in test],
-        "index": [question.index for question in test],
-        "answer": [question.answer for question in test],
-        "prediction": [LETTERS[i] for i in likelihood_QA.argmax(axis=1)],
-    }
-    columns |= {f"loglikelihood_{x}": likelihood_QA[:, i] for i, x in enumerate(LETTERS)}
-    columns["truncated"] = truncated
-    pq.write_table(pa.table(columns), output / ROWS, compression="zstd")
+def _identity(
+    spec: MultipleChoiceSpec, inputs: dict[str, Path], questions: Sequence[Question]
+) -> str:
+    """Tells the unfinished work of this job from that of any other."""
+    files = [*sorted(inputs["checkpoint"].glob("*.safetensors")), inputs["tokenizer"] / TOKENIZER]
+    digests = [_digest(path) for path in files if path.is_file()]
+    return fingerprint({"spec": to_plain(spec), "files": digests, "questions": to_plain(questions)})
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,100 +1,179 @@
-"""Sharpness: the largest eigenvalue of the loss's Hessian, by Lanczos."""
+"""Sharpness of the loss around a model's weights, on a fixed held-out batch.
+
+The largest Hessian eigenvalue depends on the learning rate that led here and changes when a layer
+is rescaled against the next: compare arms at equal rates, and look at adaptive SAM beside it, which
+rescaling leaves alone.
+"""
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch import Tensor, nn
 
+from curricle.core.errors import InputError, JobError
 from curricle.core.jobs import SharpnessSpec
 from curricle.core.seeds import derive_seed, generator
 from curricle.core.token_dataset import TokenDataset
-from curricle.models.checkpoint import load_model
-from curricle.models.decoder import Decoder
-from curricle.models.flops import training_flops_per_token
+from curricle.models.checkpoint import checkpoint_name, load_model
+from curricle.models.flops import sharpness_flops
+from curricle.models.hessian import BatchLoss, dense_parameters
+from curricle.models.hessian_memory import check_memory, is_out_of_memory, too_large
+from curricle.models.lanczos import Spectrum, extreme_eigenvalues, hutchinson_trace
+from curricle.models.language_model import LanguageModel
+from curricle.models.loading import load_language_model
+from curricle.models.perturbation import (
+    Line,
+    adaptive_sam_sharpness,
+    critical_sharpness,
+    sam_sharpness,
+)
+from curricle.models.placement import Placement
 
 RESULT = "sharpness.json"
 
 
-def sharpness(spec: SharpnessSpec, inputs: dict[str, Path], output: Path) -> dict[str, Any]:
-    """Largest Hessian eigenvalue of `inputs["checkpoint"]` on a fixed batch of `validation`.
-
-    The batch and the starting vector depend on the spec's seed alone, so that all arms share them.
-    Returns the eigenvalue, its relative residual, the iterations, and whether it converged.
-    """
-    model = load_model(inputs["checkpoint"])
-    dataset = TokenDataset(inputs["validation"], model.spec.sequence_length)
-    picks = generator(spec.seed, "sharpness", "batch")
-    samples = np.sort(picks.choice(len(dataset), min(spec.batch_size, len(dataset)), replace=False))
-    windows_BT1 = torch.from_numpy(dataset.read(samples))
-    product, size = hessian_product(model, windows_BT1)
-    start = torch.Generator().manual_seed(derive_seed(spec.seed, "sharpness", "start"))
-    result = lanczos_largest(
-        product, torch.randn(size, generator=start), spec.max_iterations, spec.tolerance
-    )
-    (output / RESULT).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    tokens = len(samples) * model.spec.sequence_length
-    # A Hessian-vector product costs about two gradients.
-    flops = 2 * result["iterations"] * tokens * training_flops_per_token(model.spec)
-    return {**result, "flops": flops}
-
-
-def hessian_product(model: Decoder, windows_BT1: Tensor) -> tuple[Callable[[Tensor], Tensor], int]:
-    """The map v -> H v for the mean loss over `windows_BT1` and all parameters, and its dimension.
-
-    Double backward needs attention and cross-entropy in their plain forms. The gradient's graph is
-    built once and kept; a product is one more backward pass through it.
-    """
-    parameters = list(model.parameters())
-    with sdpa_kernel(SDPBackend.MATH):
-        logits_NV = model.logits(model.hidden(windows_BT1[:, :-1])).flatten(0, 1)
-        loss = F.cross_entropy(logits_NV, windows_BT1[:, 1:].flatten())
-        gradients = torch.autograd.grad(loss, parameters, create_graph=True)
-    flat_gradient = torch.cat([gradient.reshape(-1) for gradient in gradients])
-
-    def product(vector: Tensor) -> Tensor:
-        parts = torch.autograd.grad(flat_gradient, parameters, vector, retain_graph=True)
-        return torch.cat([part.reshape(-1) for part in parts])
-
-    return product, flat_gradient.numel()
-
-
-def lanczos_largest(
-    product: Callable[[Tensor], Tensor], start: Tensor, max_iterations: int, tolerance: float
+def sharpness(
+    spec: SharpnessSpec, inputs: dict[str, Path], output: Path, placement: Placement
 ) -> dict[str, Any]:
-    """Largest (most positive) eigenvalue of a symmetric operator on vectors like `start`.
+    """Measure `inputs["checkpoint"]` on samples of `inputs["validation"]`; see `measure_sharpness`.
 
-    Lanczos with full reorthogonalisation. The residual norm of the leading Ritz pair, |beta| times
-    the last entry of its vector, bounds the eigenvalue's error; `residual` is that over the
-    eigenvalue's magnitude.
+    Its final weights, or those it kept after `spec.checkpoint_at` tokens of training. The samples
+    depend on the spec's seed alone, so that all arms share them.
     """
-    basis = [start / start.norm()]
-    diagonal: list[float] = []
-    off_diagonal: list[float] = []
-    eigenvalue, residual = float("nan"), float("inf")
-    for _ in range(min(max_iterations, start.numel())):
-        candidate = product(basis[-1])
-        diagonal.append(float(torch.dot(candidate, basis[-1])))
-        for _ in range(2):  # twice is enough (Parlett): one pass leaves rounding errors behind
-            for vector in basis:
-                candidate = candidate - torch.dot(candidate, vector) * vector
-        beta = float(candidate.norm())
-        tridiagonal = np.diag(diagonal) + np.diag(off_diagonal, 1) + np.diag(off_diagonal, -1)
-        values, vectors = np.linalg.eigh(tridiagonal)
-        eigenvalue = float(values[-1])
-        residual = abs(beta * float(vectors[-1, -1])) / max(abs(eigenvalue), 1e-30)
-        if residual <= tolerance or beta == 0.0:
-            break
-        off_diagonal.append(beta)
-        basis.append(candidate / beta)
+    folder = inputs["checkpoint"]
+    at = spec.checkpoint_at
+    model = load_language_model(folder) if at is None else load_model(folder, checkpoint_name(at))
+    model = model.to(placement.device)
+    dataset = TokenDataset(inputs["validation"], spec.sequence_length or model.sequence_length)
+    windows_BT1 = held_out_batch(dataset, spec.batch_size, spec.seed)
+    result = measure_sharpness(model, windows_BT1, spec)
+    (output / RESULT).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return result
+
+
+def held_out_batch(dataset: TokenDataset, batch_size: int, seed: int) -> Tensor:
+    """`batch_size` samples of `dataset`, the same ones for the same seed; (B, T + 1) token ids.
+
+    Raises InputError if there is none.
+    """
+    if not len(dataset):
+        raise InputError(
+            "held-out data without a sample",
+            expected=f"at least {dataset.sequence_length + 1} tokens of one domain",
+            fix="give it more text, or shorten the sequences",
+        )
+    picks = generator(seed, "sharpness", "batch")
+    samples = picks.choice(len(dataset), min(batch_size, len(dataset)), replace=False)
+    return torch.from_numpy(dataset.read(np.sort(samples)))
+
+
+def measure_sharpness(
+    model: LanguageModel, windows_BT1: Tensor, settings: SharpnessSpec
+) -> dict[str, Any]:
+    """Every measure of sharpness of `model` on the token windows `windows_BT1`, as JSON values.
+
+    - `loss`, `gradient_norm`: where the model stands.
+    - `largest_eigenvalue`, `smallest_eigenvalue` of the Hessian over all parameters, each with
+      `<end>_residual` (its relative error is at most that) and `<end>_converged`; `iterations`,
+      their products. The same with `dense_` before it over the layers' weight matrices alone.
+    - `trace`, `trace_error`: Hutchinson's estimate and its standard error.
+    - `sam`, `adaptive_sam`: rise of the loss in one step of that radius.
+    - `critical`: 2 / eta_c along the gradient, where any step raises the loss.
+    - `products`: all Hessian-vector products; `flops`: what everything cost.
+
+    What is no finite number is None. The weights are as before afterwards. Raises InputError if the
+    batch doesn't fit into memory, JobError if loss, gradient or a product are not numbers.
+    """
+    samples, length = len(windows_BT1), windows_BT1.shape[1] - 1
+    check_memory(model, samples, length, settings)
+    try:
+        return _measure(model, windows_BT1, settings)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise too_large(samples, length, settings) from None
+
+
+def _measure(model: LanguageModel, windows_BT1: Tensor, settings: SharpnessSpec) -> dict[str, Any]:
+    loss = BatchLoss(model, windows_BT1, settings.micro_batch_size)
+    everything = list(model.parameters())
+    found: dict[str, Any] = {"samples": len(windows_BT1), "tokens": loss.tokens}
+    found |= _around(loss, everything, settings)
+    products = 0
+    groups = {"": everything}
+    if settings.dense_layers:
+        groups["dense_"] = dense_parameters(model)
+    for prefix, parameters in groups.items():
+        values, count = _curvature(loss, parameters, settings, with_trace=not prefix)
+        found |= {prefix + name: value for name, value in values.items()}
+        products += count
+    found["products"] = products
+    found["flops"] = sharpness_flops(
+        loss.tokens * model.forward_flops_per_token,
+        products=products,
+        looks=found.pop("looks"),
+        rebuilt=len(loss.parts) > 1,
+    )
+    return {key: value if math.isfinite(value or 0) else None for key, value in found.items()}
+
+
+def _around(
+    loss: BatchLoss, parameters: Sequence[nn.Parameter], settings: SharpnessSpec
+) -> dict[str, Any]:
+    """What needs the gradient and forward passes alone."""
+    line = Line(loss.value, parameters)
+    gradient_P = loss.gradient(parameters)
+    norm = float(gradient_P.norm())
+    if not np.isfinite([line.start, norm]).all():
+        raise JobError(
+            f"the held-out batch's loss is {line.start}, its gradient's norm {norm}: "
+            "the model's weights or its precision don't serve"
+        )
+    sam = sam_sharpness(line, gradient_P, settings.sam_radius)
+    adaptive = adaptive_sam_sharpness(line, gradient_P, settings.asam_radius)
+    first_step = settings.sam_radius / norm if norm else 1.0
+    critical = critical_sharpness(line, gradient_P, first_step)
     return {
-        "largest_eigenvalue": eigenvalue,
-        "residual": residual,
-        "iterations": len(diagonal),
-        "converged": residual <= tolerance,
+        "loss": line.start,
+        "gradient_norm": norm,
+        "sam": sam,
+        "adaptive_sam": adaptive,
+        "critical": critical.sharpness,
+        "looks": line.looks,
     }
+
+
+def _curvature(
+    loss: BatchLoss,
+    parameters: Sequence[nn.Parameter],
+    settings: SharpnessSpec,
+    *,
+    with_trace: bool,
+) -> tuple[dict[str, Any], int]:
+    """Both ends of the Hessian's spectrum, and its trace; and the number of products."""
+    product = loss.hessian_product(parameters)
+    size = sum(parameter.numel() for parameter in parameters)
+    draw = torch.Generator().manual_seed(derive_seed(settings.seed, "sharpness", "start"))
+    start_P = torch.randn(size, generator=draw).to(parameters[0])
+    spectrum = extreme_eigenvalues(product, start_P, settings.max_iterations, settings.tolerance)
+    found = _describe(spectrum)
+    if not with_trace or not settings.trace_samples:
+        return found, spectrum.iterations
+    seed = derive_seed(settings.seed, "sharpness", "trace")
+    trace = hutchinson_trace(product, start_P, settings.trace_samples, seed)
+    found |= {"trace": trace.value, "trace_error": trace.error, "trace_samples": trace.samples}
+    return found, spectrum.iterations + trace.samples
+
+
+def _describe(spectrum: Spectrum) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, end in (("largest", spectrum.largest), ("smallest", spectrum.smallest)):
+        found[f"{name}_eigenvalue"] = end.eigenvalue
+        found[f"{name}_residual"] = end.residual
+        found[f"{name}_converged"] = end.converged
+    return {**found, "iterations": spectrum.iterations}

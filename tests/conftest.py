@@ -1,7 +1,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +44,7 @@ target:
   num_heads: 2
   tokens: 4096
   learning_rate: 1e-2
+  validate_every: 1024
   confirm: 2
 scoring: {tokens: 2048, learning_rate: 1e-2}
 curricula:
@@ -78,3 +79,23 @@ def curricle(tmp_path: Path) -> Curricle:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """A bucket of an S3 server on loopback."""
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    patch = pytest.MonkeyPatch()
+    patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    patch.setenv("AWS_ACCESS_KEY_ID", "test")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    s3fs.S3FileSystem(skip_instance_cache=True).mkdir("studies")
+    yield "s3://studies"
+    patch.undo()
+    server.stop()

@@ -10,7 +10,7 @@ Curricle = Callable[..., subprocess.CompletedProcess[str]]
 
 COMMANDS = (
     *("run", "prepare", "rank", "score", "pretrain", "evaluate"),
-    *("status", "results", "report", "verify", "ui"),
+    *("status", "results", "report", "verify", "export", "fit", "ui"),
 )
 
 
@@ -39,7 +39,7 @@ def test_commands_are_listed_completely(curricle: Curricle) -> None:
     listed = curricle("--help").stdout.split("Commands:")[1].split("\n")
     assert [line.split()[0] for line in listed if line.strip()] == [
         *("run", "prepare", "rank", "score", "pretrain", "evaluate"),
-        *("status", "results", "report", "verify", "ui"),
+        *("status", "results", "report", "verify", "export", "fit", "ui"),
     ]
 
 
@@ -113,3 +113,21 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(
     assert not (tmp_path / "store").exists()
     text = curricle("run", str(tiny_study), "--dry-run").stdout
     assert "minutes to go" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--show-dropped", "nothing"], "recipe 'nothing', expected one of untouched, exact-dedup"),
+        (["--show-dropped", "exact-dedup"], "step exact-dedup isn't prepared"),
+        (["--reason", "x"], "--reason goes with --show-dropped"),
+    ],
+)
+def test_what_cant_be_shown_is_one_line(
+    curricle: Curricle, tiny_study: Path, arguments: list[str], message: str
+) -> None:
+    (tiny_study.parent / "store").mkdir()
+    result = curricle("prepare", "tiny.yaml", *arguments)
+    assert result.returncode == 2, result.stderr
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1

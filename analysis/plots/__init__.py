@@ -9,6 +9,7 @@ from curricle.analysis.plots.curricula import (
     curves_figure,
     learnability_figure,
 )
+from curricle.analysis.plots.documents import documents_figure
 from curricle.analysis.plots.evaluation import costs_figure, letters_figure
 from curricle.analysis.plots.rankings import (
     domains_figure,
@@ -16,6 +17,7 @@ from curricle.analysis.plots.rankings import (
     ranking_figure,
     seeds_figure,
 )
+from curricle.analysis.plots.sharpness import sharpness_curves_figure, sharpness_figure
 from curricle.analysis.plots.style import to_png, to_svg
 
 __all__ = [
@@ -23,12 +25,15 @@ __all__ = [
     "arms_figure",
     "costs_figure",
     "curves_figure",
+    "documents_figure",
     "domains_figure",
     "learnability_figure",
     "letters_figure",
     "rank_flow_figure",
     "ranking_figure",
     "seeds_figure",
+    "sharpness_curves_figure",
+    "sharpness_figure",
     "to_png",
     "to_svg",
 ]

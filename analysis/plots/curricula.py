@@ -54,7 +54,7 @@ def curves_figure(curves: pd.DataFrame, control: str, curricula: Sequence[str]) 
     table = curves.pivot_table(index="tokens", columns=["arm", "seed"], values="value")
     means = table.T.groupby(level="arm", sort=False).mean().T
     arms = [str(arm) for arm in means.columns]
-    marks = _line_styles(arms, control, curricula)
+    marks = line_styles(arms, control, curricula)
     label_width = style.label_width(arms)
     figure = style.new_figure(style.WIDTH, 290)
     tokens = means.index.to_numpy(dtype=float)
@@ -117,7 +117,7 @@ def _cell(item: Comparison | None, digits: int) -> Cell | None:
     return Cell(value=sign * item.difference, text=text, bold=sure)
 
 
-def _line_styles(
+def line_styles(
     arms: Sequence[str], control: str, curricula: Sequence[str]
 ) -> Mapping[str, tuple[str, str]]:
     """Colour and dashes: the control solid and dark, curricula blue, other controls dashed grey."""

@@ -1,16 +1,18 @@
 """The report's section about the targets: perplexity, bits per byte, multiple choice, sharpness."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from curricle.analysis import formatting, plots
+from curricle.analysis import formatting
 from curricle.analysis.content import ReportContent
-from curricle.analysis.multiple_choice import LetterReport
 from curricle.analysis.report import markup
+from curricle.analysis.report.documents import documents_part
 from curricle.analysis.report.markup import Column, Markup, Part, Value
+from curricle.analysis.report.multiple_choice import multiple_choice_part
+from curricle.analysis.report.sharpness import sharpness_part
 from curricle.analysis.results import AVERAGE
 
 Floats = npt.NDArray[np.float64]
@@ -26,6 +28,13 @@ _SINGLE = {
     "multiple_choice/correct_probability": "… probability of the right choice",
     "multiple_choice/bits_per_byte": "… bits per byte of the right answer",
     "sharpness/largest_eigenvalue": "Sharpness: largest Hessian eigenvalue",
+    "sharpness/smallest_eigenvalue": "… smallest",
+    "sharpness/dense_largest_eigenvalue": "… largest, dense layers alone",
+    "sharpness/dense_smallest_eigenvalue": "… smallest, dense layers alone",
+    "sharpness/trace": "… trace of the Hessian",
+    "sharpness/sam": "… SAM: rise of the loss, nats",
+    "sharpness/adaptive_sam": "… adaptive SAM: rise of the loss, nats",
+    "sharpness/critical": "… critical: 2 / smallest step that raises the loss",
 }
 
 
@@ -38,8 +47,9 @@ def evaluation_section(content: ReportContent) -> Markup | None:
         arms = arms or list(dict.fromkeys(rows["curriculum"]))
         parts += [_domain_table(rows, arms, metric) for metric in _PER_DOMAIN]
         parts.append(_single_table(rows, arms))
-    if content.letters:
-        parts += _letters(content.letters)
+        parts += sharpness_part(rows, arms, content.curricula)
+    parts += documents_part(content.documents, content.curricula)
+    parts += multiple_choice_part(content.letters, content.subjects)
     if not any(parts):
         return None
     lead = "Targets at the end of training: mean over seeds, standard deviation over seeds after ±."
@@ -66,7 +76,8 @@ def _domain_table(rows: pd.DataFrame, arms: Sequence[str], metric: str) -> Marku
 
 
 def _single_table(rows: pd.DataFrame, arms: Sequence[str]) -> Markup | None:
-    chosen = rows[rows["metric"].isin(list(_SINGLE))]
+    at_the_end = rows["tokens"] == rows["tokens"].max()
+    chosen = rows[rows["metric"].isin(list(_SINGLE)) & at_the_end]
     if not len(chosen):
         return None
     keyed = chosen.groupby(["metric", "curriculum"])["value"]
@@ -97,54 +108,3 @@ def _spread(values: Floats, digits: int) -> Value:
     mean = float(values.mean())
     shown = f"{mean:.{digits}f}"
     return Value(f"{shown} ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else shown, mean)
-
-
-def _letters(reports: Sequence[LetterReport]) -> list[Part]:
-    first = reports[0]
-    constants = ", ".join(
-        f"{letter} {rate:.1%}".replace("%", " %") for letter, rate in first.rates.items()
-    )
-    return [
-        markup.tag("h3", "Multiple choice"),
-        markup.paragraph(
-            f"Always giving the same letter is right this often: {constants}. An accuracy says "
-            "something only above the best of these.",
-            class_="lead",
-        ),
-        markup.figure(
-            plots.to_svg(plots.letters_figure(reports), "letters"),
-            "Bars: how often a letter is given, all seeds together. Lines: how often it is right.",
-        ),
-        markup.table(_columns(first), list(_rows(reports))),
-    ]
-
-
-def _columns(first: LetterReport) -> list[Column]:
-    level = formatting.level(first.confidence)
-    return [
-        Column("Curriculum", numeric=False),
-        Column("Seed"),
-        Column("Questions"),
-        Column("Right"),
-        Column(f"{level} interval", hint="exact, over questions"),
-        Column("Best constant"),
-        Column("p", hint="exact one-sided binomial test: no better than the best constant letter"),
-        Column("Above it?", numeric=False, hint="one model at a time, not corrected for many"),
-        Column("Prompts cut", hint="share of prompts that did not fit the context"),
-    ]
-
-
-def _rows(reports: Sequence[LetterReport]) -> Iterator[list[Part | Value]]:
-    for item in reports:
-        interval = f"{item.low:.1%} to {item.high:.1%}".replace("%", " %")
-        yield [
-            item.arm,
-            "" if item.seed is None else str(item.seed),
-            str(item.questions),
-            Value(f"{item.accuracy:.1%}".replace("%", " %"), item.accuracy),
-            Value(interval, item.low),
-            f"{item.best_letter} {item.best_rate:.1%}".replace("%", " %"),
-            Value(formatting.p_value(item.p_value), item.p_value),
-            markup.verdict("better" if item.above else "cannot tell"),
-            Value(formatting.percent(item.truncated), item.truncated),
-        ]

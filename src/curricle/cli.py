@@ -11,6 +11,10 @@ import click
 
 from curricle import __version__
 from curricle.commands.common import json_option, open_plan, study_options, writing
+from curricle.commands.dropped import with_dropped
+from curricle.commands.evaluate import STUDY, evaluate
+from curricle.commands.export import export
+from curricle.commands.fit import fit
 from curricle.core.errors import CurricleError, InputError
 
 if TYPE_CHECKING:
@@ -112,11 +116,14 @@ def _add_stage_command(name: str, flow_name: str, help_text: str) -> None:
 
     example = f"Example: curricle {name} quickstart --set store=/data/curricle"
     command.__doc__ = f"{help_text}\n\n{example}"
-    commands.command(name)(command)
+    commands.command(name)(with_dropped(command) if name == "prepare" else command)
 
 
 for _name, (_flow, _help) in STAGES.items():
     _add_stage_command(_name, _flow, _help)
+# The stage becomes a word of its own beside those that evaluate one model.
+evaluate.add_command(commands.commands.pop("evaluate"), STUDY)
+commands.add_command(evaluate)
 
 
 @commands.command()
@@ -194,6 +201,10 @@ def verify(store: str, as_json: bool) -> None:
         click.echo(f"{len(artifacts)} artifacts, {len(problems)} problems")
     if problems:
         raise CurricleError(f"{len(problems)} files of {store} aren't what their records say")
+
+
+commands.add_command(export)
+commands.add_command(fit)
 
 
 @commands.command()

@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from curricle.analysis.accuracies import accuracy_table
 from curricle.analysis.comparison import compare_arms
 from curricle.analysis.content import ReportContent, ScoredText
 from curricle.analysis.costs import costs_of, scoring_charge
+from curricle.analysis.documents import DocumentComparison, compare_documents
 from curricle.analysis.multiple_choice import LetterReport, letter_report
 from curricle.analysis.ranking import rank, rank_domains
 from curricle.analysis.results import arms_table, ranking_table, results_table
@@ -123,9 +125,39 @@ def _rows(recipes: dict[str, tuple[float, float]]) -> Iterator[dict[str, Any]]:
                 ("multiple_choice/calibrated_accuracy", 0.27 + random.normal(0, 0.02)),
                 ("multiple_choice/correct_probability", 0.2506 + random.normal(0, 0.001)),
                 ("multiple_choice/bits_per_byte", 2.31 + random.normal(0, 0.03)),
-                ("sharpness/largest_eigenvalue", 41 + random.normal(0, 6)),
             ):
                 yield {**rows[0], "metric": metric, "domain": "average", "value": value}
+            for tokens in (50_000, 100_000):
+                for metric, value in _sharpness(random):
+                    at = {**rows[0], "metric": f"sharpness/{metric}", "tokens": tokens}
+                    yield {**at, "domain": "average", "value": value}
+
+
+def _sharpness(random: np.random.Generator) -> Iterator[tuple[str, float]]:
+    largest = 41 + random.normal(0, 6)
+    yield from (("largest_eigenvalue", largest), ("smallest_eigenvalue", -largest / 4))
+    yield from (("largest_residual", 0.004), ("smallest_residual", 0.03))
+    yield from (("largest_converged", 1.0), ("smallest_converged", 0.0))
+    yield from (("dense_largest_eigenvalue", largest / 2), ("dense_smallest_eigenvalue", -2.0))
+    yield from (("trace", 12 * largest), ("trace_error", 40.0))
+    yield from (("sam", largest / 900), ("adaptive_sam", largest / 4000), ("critical", largest / 3))
+
+
+def _documents() -> tuple[DocumentComparison, ...]:
+    sizes = np.ceil(np.exp(np.random.default_rng(1).normal(6, 0.7, 80)))
+    level = np.random.default_rng(2).gamma(4, 0.3, 80)
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for place, (arm, shift) in enumerate(ARMS.items()):
+        for seed in SEEDS:
+            noise = np.random.default_rng(10 * place + seed).normal(0, 0.05, 80)
+            columns = {
+                "domain": np.resize(list(DOMAINS), 80),
+                "document": [str(index) for index in range(80)],
+                "bytes": sizes.astype(int),
+                "nats": (level + shift + noise) * sizes,
+            }
+            tables.setdefault(arm, []).append(pd.DataFrame(columns))
+    return compare_documents(tables, "random")
 
 
 def _letters() -> Iterator[LetterReport]:
@@ -138,6 +170,20 @@ def _letters() -> Iterator[LetterReport]:
             share = random.dirichlet([1.2, 1.0, 0.8, 3.0])
             predictions = [str(letter) for letter in random.choice(list("ABCD"), 200, p=share)]
             yield letter_report(arm, answers, predictions, seed=seed, truncated=0.38)
+
+
+def _subjects() -> pd.DataFrame:
+    random = np.random.default_rng(4)
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for arm in ARMS:
+        for _ in SEEDS:
+            columns = {
+                "subject": np.repeat(["anatomy", "docstrings"], 30),
+                "answer": np.resize(list("ABCD"), 60),
+                "prediction": random.choice(list("ABCD"), 60),
+            }
+            tables.setdefault(arm, []).append(pd.DataFrame(columns))
+    return accuracy_table(tables)
 
 
 def _curves() -> pd.DataFrame:
@@ -204,7 +250,9 @@ def make_content(recipes: dict[str, tuple[float, float]] = RECIPES) -> ReportCon
         curricula=("learnability",),
         curves=_curves(),
         evaluation=results[results["stage"] == "target"],
+        documents=_documents(),
         letters=tuple(_letters()),
+        subjects=_subjects(),
         scores=_scores(),
         score_facts={
             "Score": "loss after 20 % of the proxy's run - mean of the last three checkpoints",

@@ -2,19 +2,53 @@
 
 import math
 
+import numpy as np
 import pytest
 from scipy.stats import beta
 
-from curricle.analysis.multiple_choice import exact_test, letter_report
+from curricle.analysis.multiple_choice import (
+    accuracy_interval,
+    constant_letter_test,
+    letter_report,
+)
 from curricle.core.errors import InputError
 
 
-def test_p_value_is_the_binomial_tail_summed_by_hand() -> None:
-    p, low, high = exact_test(8, 10, 0.3)
-    tail = sum(math.comb(10, k) * 0.3**k * 0.7 ** (10 - k) for k in range(8, 11))
-    assert p == pytest.approx(tail)
+def test_the_interval_is_clopper_and_pearsons() -> None:
+    low, high = accuracy_interval(8, 10, 0.95)
     assert low == pytest.approx(beta.ppf(0.025, 8, 3))
     assert high == pytest.approx(beta.ppf(0.975, 9, 2))
+
+
+def test_the_p_value_is_the_worst_letters_tail_summed_by_hand() -> None:
+    answers = list("AAAABBBCCD")
+    predictions = list("AABABBBCAD")  # right: 3 of A, 3 of B, 1 of C, 1 of D
+
+    def tail(model: int, constant: int) -> float:
+        size = model + constant
+        return sum(math.comb(size, k) for k in range(model, size + 1)) / 2**size
+
+    # Right where the letter is wrong, and wrong where the letter is right.
+    by_letter = [tail(5, 1), tail(5, 0), tail(7, 1), tail(7, 0)]
+    assert constant_letter_test(answers, predictions) == pytest.approx(max(by_letter))
+
+
+@pytest.mark.parametrize("always", list("ABCD"))
+def test_a_constant_letter_is_never_above_the_constants(always: str) -> None:
+    answers = list("AAAABBBCCD") * 50
+    assert constant_letter_test(answers, [always] * 500) == 1.0
+
+
+def test_guessing_is_called_above_less_often_than_the_level() -> None:
+    """Predictions drawn without looking at the answers, from any distribution of letters."""
+    draw = np.random.default_rng(0)
+    letters = np.array(list("ABCD"))
+    above = 0
+    for _ in range(400):
+        answers = draw.choice(letters, 200, p=[0.23, 0.245, 0.255, 0.27])
+        predictions = draw.choice(letters, 200, p=draw.dirichlet(np.ones(4)))
+        above += constant_letter_test(answers.tolist(), predictions.tolist()) <= 0.05
+    assert above / 400 <= 0.05
 
 
 def test_mmlus_constant_letters() -> None:
@@ -45,7 +79,7 @@ def test_wrong_answers_are_refused(answers: list[str], predictions: list[str]) -
         letter_report("arm", answers, predictions)
 
 
-@pytest.mark.parametrize(("correct", "questions", "rate"), [(3, 2, 0.5), (0, 0, 0.5), (1, 2, 1.5)])
-def test_impossible_counts_are_refused(correct: int, questions: int, rate: float) -> None:
+@pytest.mark.parametrize(("correct", "questions"), [(3, 2), (0, 0), (-1, 2)])
+def test_impossible_counts_are_refused(correct: int, questions: int) -> None:
     with pytest.raises(InputError):
-        exact_test(correct, questions, rate)
+        accuracy_interval(correct, questions, 0.95)

@@ -14,6 +14,14 @@ from curricle.analysis.content import ReportContent
 from curricle.analysis.ranking import rank
 
 Draw = Callable[[ReportContent], Figure]
+
+
+def sharpness(content: ReportContent) -> pd.DataFrame:
+    rows = content.evaluation
+    assert rows is not None
+    return rows[rows["metric"].str.startswith("sharpness/")]
+
+
 FIGURES: dict[str, Draw] = {
     "ranking": lambda c: plots.ranking_figure(c.tiny),  # type: ignore[arg-type]
     "flow": lambda c: plots.rank_flow_figure(c.rankings()),
@@ -23,6 +31,11 @@ FIGURES: dict[str, Draw] = {
     "arm-domains": lambda c: plots.arm_domains_figure(c.comparisons),
     "curves": lambda c: plots.curves_figure(c.curves, "random", c.curricula),  # type: ignore[arg-type]
     "learnability": lambda c: plots.learnability_figure(c.scores),  # type: ignore[arg-type]
+    "documents": lambda c: plots.documents_figure(c.documents, c.curricula),
+    "sharpness": lambda c: plots.sharpness_figure(sharpness(c), c.arms(), c.curricula),
+    "sharpness-curves": lambda c: plots.sharpness_curves_figure(
+        sharpness(c), c.arms(), c.curricula
+    ),
     "letters": lambda c: plots.letters_figure(c.letters),
     "costs": lambda c: plots.costs_figure(c.costs),  # type: ignore[arg-type]
 }

@@ -9,7 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from curricle.core.errors import InputError
-from curricle.core.questions import LETTERS, Question, read_questions, write_questions
+from curricle.core.questions import (
+    LETTERS,
+    Question,
+    read_questions,
+    select,
+    split_shots,
+    write_questions,
+)
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -52,6 +59,73 @@ def test_folder_archive_and_parquet_hold_the_same(tmp_path: Path) -> None:
     rows = [{**asdict(one), "choices": list(one.choices)} for one in QUESTIONS]
     pq.write_table(pa.Table.from_pylist(rows[::-1]), tmp_path / "m.parquet")
     assert read_questions(tmp_path / "m.parquet") == QUESTIONS
+
+
+def _write_hugging_face(folder: Path, config: str, questions: list[Question]) -> None:
+    """A configuration of `cais/mmlu`: a file a split, answers as numbers."""
+    (folder / config).mkdir(parents=True)
+    for split, name in (("dev", "dev"), ("val", "validation"), ("test", "test")):
+        rows = [
+            {
+                "question": one.question,
+                "subject": one.subject,
+                "choices": list(one.choices),
+                "answer": one.answer_index,
+            }
+            for one in questions
+            if one.split == split
+        ]
+        schema = pa.schema(
+            [
+                ("question", pa.string()),
+                ("subject", pa.string()),
+                ("choices", pa.list_(pa.string())),
+                ("answer", pa.int64()),
+            ]
+        )
+        table = pa.Table.from_pylist(rows, schema)
+        for shard in range(2):  # the second one continues the first one's count
+            part = table.slice(shard * 3, 3 if shard == 0 else None)
+            pq.write_table(part, folder / config / f"{name}-{shard:05}-of-00002.parquet")
+
+
+def test_hugging_faces_layout_holds_the_same(tmp_path: Path) -> None:
+    for subject in ("algebra", "world_history"):
+        members = [one for one in QUESTIONS if one.subject == subject]
+        _write_hugging_face(tmp_path, subject, members)
+    assert read_questions(tmp_path) == QUESTIONS
+    _write_hugging_face(tmp_path, "all", QUESTIONS)  # repeats what the others hold
+    assert read_questions(tmp_path) == QUESTIONS
+    assert read_questions(tmp_path / "all") == QUESTIONS
+    assert read_questions(tmp_path / "algebra") == QUESTIONS[:7]
+
+
+def test_a_number_that_is_no_answer_is_named(tmp_path: Path) -> None:
+    _write_hugging_face(tmp_path, "algebra", QUESTIONS[:7])
+    path = tmp_path / "algebra" / "dev-00000-of-00002.parquet"
+    table = pq.read_table(path)
+    place = table.schema.get_field_index("answer")
+    pq.write_table(table.set_column(place, "answer", pa.array([0, 4])), path)
+    with pytest.raises(InputError, match=r"dev-00000-of-00002\.parquet, row 2: answer 4"):
+        read_questions(tmp_path)
+
+
+def test_subjects_are_chosen_by_name() -> None:
+    assert select(QUESTIONS, ()) == QUESTIONS
+    assert select(QUESTIONS, ["algebra"]) == QUESTIONS[:7]
+    with pytest.raises(InputError, match="subject 'history', .* such as world_history"):
+        select(QUESTIONS, ["algebra", "history"])
+
+
+def test_shots_are_the_first_dev_questions() -> None:
+    dev, test = split_shots(QUESTIONS, 1)
+    assert dev["algebra"] == QUESTIONS[:1]
+    assert test["algebra"] == QUESTIONS[2:7]
+    assert list(test) == ["algebra", "world_history"]
+    with pytest.raises(InputError, match="subject algebra: 2 dev questions, expected at least 3"):
+        split_shots(QUESTIONS, 3)
+    with pytest.raises(InputError, match="2 questions, none of them in the split test"):
+        split_shots(QUESTIONS[:2], 0)
 
 
 def test_paths_in_an_archive_escape_nowhere(tmp_path: Path) -> None:
@@ -156,3 +230,11 @@ def test_the_real_mmlu_is_the_same_in_both_forms() -> None:
     # As the data card says: 57 subjects, five dev questions each, 14,042 test questions.
     assert len(subjects) == 57
     assert splits == {"dev": 5 * 57, "test": 14_042}
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data")
+def test_the_real_mmlus_constant_letters() -> None:
+    test = [one for one in read_questions(SHARED / "mmlu.parquet") if one.split == "test"]
+    shares = [sum(one.answer == letter for one in test) / len(test) for letter in LETTERS]
+    # As published with the irreducible curriculum (arXiv 2310.15389), where they pass for results.
+    assert [round(100 * share, 2) for share in shares] == [22.95, 24.65, 25.51, 26.89]

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from curricle.core.errors import InputError, IntegrityError
@@ -65,6 +67,22 @@ def test_a_failed_build_leaves_nothing(store: Store) -> None:
     assert list(store.artifacts()) == []
     if store.is_local:
         assert list((Path(store.base) / ".staging").iterdir()) == []
+
+
+@pytest.mark.parametrize("by", ["python", "arrow"])
+def test_a_full_disk_is_one_error_and_leaves_nothing(tmp_path: Path, by: str) -> None:
+    def fill(folder: Path) -> None:
+        (folder / "data").symlink_to("/dev/full")
+        if by == "python":
+            (folder / "data").write_text("x")
+        else:
+            pq.write_table(pa.table({"x": range(100_000)}), folder / "data")
+
+    store = Store(str(tmp_path))
+    with pytest.raises(InputError, match="No space left on device, expected room .* fix: free"):
+        store.produce(REQUEST, fill)
+    assert list(store.artifacts()) == []
+    assert list((tmp_path / ".staging").iterdir()) == []
 
 
 def test_a_folder_without_record_does_not_exist(tmp_path: Path) -> None:

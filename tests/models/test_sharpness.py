@@ -1,86 +1,132 @@
+import json
+import math
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from torch.func import functional_call, hessian
-from torch.nn import functional as F
 
-from curricle.core.jobs import ModelSpec
+from curricle.core.errors import InputError, JobError
+from curricle.core.jobs import ModelSpec, SharpnessSpec
+from curricle.core.token_dataset import TokenDataset
+from curricle.models.checkpoint import save_spec, save_weights
 from curricle.models.decoder import Decoder, build_model
-from curricle.models.sharpness import hessian_product, lanczos_largest
+from curricle.models.placement import Placement
+from curricle.models.sharpness import held_out_batch, measure_sharpness, sharpness
 
-SMALL = ModelSpec(
-    family="gpt2", num_layers=1, width=4, num_heads=1, vocabulary_size=7, sequence_length=5
-)
-
-
-def symmetric(eigenvalues: torch.Tensor, seed: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    size = len(eigenvalues)
-    basis, _ = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=torch.float64))
-    return basis @ torch.diag(eigenvalues) @ basis.T
+SETTINGS = SharpnessSpec(batch_size=8, max_iterations=100, tolerance=1e-3, seed=0)
 
 
-def multiply(matrix: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    return lambda vector: matrix @ vector
+@pytest.fixture
+def model(model_spec: ModelSpec) -> Decoder:
+    return build_model(model_spec, seed=0)
 
 
-@pytest.mark.parametrize(
-    "top",
-    [[5.0, 1.0], [5.0, 4.9], [2.0, -9.0]],
-    ids=["apart", "close", "largest absolute one negative"],
-)
-def test_lanczos_finds_the_most_positive_eigenvalue(top: list[float]) -> None:
-    rest = torch.linspace(-0.5, 0.5, 60, dtype=torch.float64)
-    matrix = symmetric(torch.cat([torch.tensor(top, dtype=torch.float64), rest]), seed=0)
-    start = torch.randn(62, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    result = lanczos_largest(multiply(matrix), start, max_iterations=62, tolerance=1e-4)
-    assert result["converged"]
-    assert result["largest_eigenvalue"] == pytest.approx(max(top), rel=1e-3)
+@pytest.fixture
+def windows(model_spec: ModelSpec) -> torch.Tensor:
+    draw = torch.Generator().manual_seed(0)
+    shape = (8, model_spec.sequence_length + 1)
+    return torch.randint(model_spec.vocabulary_size, shape, generator=draw)
 
 
-def test_too_few_iterations_are_reported() -> None:
-    matrix = symmetric(torch.linspace(0, 1, 80, dtype=torch.float64), seed=0)
-    start = torch.randn(80, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    result = lanczos_largest(multiply(matrix), start, max_iterations=3, tolerance=1e-6)
-    assert not result["converged"]
-    assert result["iterations"] == 3
+def test_the_measures_agree_with_each_other(model: Decoder, windows: torch.Tensor) -> None:
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    found = measure_sharpness(model, windows, SETTINGS)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert found["largest_converged"]
+    assert found["smallest_converged"]
+    # Each is a Rayleigh quotient of the same Hessian, or of a block of it.
+    assert 0 < found["critical"] < found["largest_eigenvalue"] * 1.05
+    assert found["dense_largest_eigenvalue"] < found["largest_eigenvalue"]
+    assert found["dense_smallest_eigenvalue"] > found["smallest_eigenvalue"]
+    # To first order SAM's rise is the radius times the gradient's norm.
+    assert found["sam"] == pytest.approx(0.05 * found["gradient_norm"], rel=0.5)
+    assert found["loss"] == pytest.approx(model(windows).item(), rel=1e-5)
+    expected = found["iterations"] + found["dense_iterations"] + SETTINGS.trace_samples
+    assert found["products"] == expected
+    json.dumps(found, allow_nan=False)
 
 
-def dense_hessian(model: Decoder, windows: torch.Tensor) -> torch.Tensor:
-    names = [name for name, _ in model.named_parameters()]
-    sizes = [parameter.shape for parameter in model.parameters()]
-
-    def loss(flat: torch.Tensor) -> torch.Tensor:
-        parts = torch.split(flat, [size.numel() for size in sizes])
-        weights = {n: p.view(s) for n, p, s in zip(names, parts, sizes, strict=True)}
-        hidden = functional_call(model, weights, (windows[:, :-1],))
-        logits = F.linear(hidden, weights["tokens.weight"])
-        return F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
-
-    flat = torch.cat([parameter.detach().reshape(-1) for parameter in model.parameters()])
-    return hessian(loss)(flat)
-
-
-class Hidden(Decoder):
-    """The decoder with `forward` giving hidden states, so that functional_call can reach them."""
-
-    def forward(self, tokens_BT: torch.Tensor) -> torch.Tensor:
-        return self.hidden(tokens_BT)
-
-
-def test_the_models_eigenvalue_equals_the_dense_hessians() -> None:
-    model = build_model(SMALL, seed=0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(5)  # away from the nearly linear start
+def test_micro_batches_change_cost_alone(model: Decoder, windows: torch.Tensor) -> None:
     model = model.double()
-    windows = torch.randint(7, (6, 6), generator=torch.Generator().manual_seed(0))
-    twin = Hidden(SMALL).double()
-    twin.load_state_dict(model.state_dict())
-    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-        expected = torch.linalg.eigvalsh(dense_hessian(twin, windows))[-1].item()
-    product, size = hessian_product(model, windows)
-    start = torch.randn(size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    result = lanczos_largest(product, start, max_iterations=100, tolerance=1e-5)
-    assert result["largest_eigenvalue"] == pytest.approx(expected, rel=1e-3)
+    whole = measure_sharpness(model, windows, SETTINGS)
+    parts = measure_sharpness(model, windows, replace(SETTINGS, micro_batch_size=3))
+    assert parts.pop("flops") > whole.pop("flops")
+    assert parts == pytest.approx(whole, rel=1e-6)
+
+
+def test_settings_leave_parts_out(model: Decoder, windows: torch.Tensor) -> None:
+    settings = replace(SETTINGS, trace_samples=0, dense_layers=False)
+    found = measure_sharpness(model, windows, settings)
+    assert found["products"] == found["iterations"]
+    assert not [name for name in found if name.startswith(("trace", "dense"))]
+
+
+def test_all_arms_share_the_batch(inputs: dict[str, Path]) -> None:
+    dataset = TokenDataset(inputs["validation"], 12)
+    first = held_out_batch(dataset, 8, seed=0)
+    assert torch.equal(first, held_out_batch(dataset, 8, seed=0))
+    assert not torch.equal(first, held_out_batch(dataset, 8, seed=1))
+    assert len(np.unique(first.numpy(), axis=0)) > 1
+
+
+def test_samples_may_be_shorter_than_the_model_reads(
+    model: Decoder, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    save_spec(tmp_path, model.spec)
+    save_weights(tmp_path, model.state_dict())
+    settings = replace(SETTINGS, max_iterations=2, sequence_length=5)
+    found = sharpness(settings, {"checkpoint": tmp_path, **inputs}, tmp_path, Placement())
+    assert found["tokens"] == 8 * 5
+
+
+def test_the_job_measures_a_checkpoint(
+    model: Decoder, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    save_spec(tmp_path, model.spec)
+    save_weights(tmp_path, model.state_dict())
+    found = sharpness(SETTINGS, {"checkpoint": tmp_path, **inputs}, tmp_path, Placement())
+    assert found["samples"] == 8
+    assert json.loads((tmp_path / "sharpness.json").read_text()) == found
+
+
+def out_of_memory() -> Exception:
+    return RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried")
+
+
+@pytest.mark.parametrize("make", [out_of_memory, torch.OutOfMemoryError])
+def test_a_batch_that_does_not_fit_says_how_to_lower_it(
+    make: Callable[[], Exception],
+    model: Decoder,
+    windows: torch.Tensor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise make()
+
+    monkeypatch.setattr("curricle.models.sharpness.extreme_eigenvalues", fail)
+    with pytest.raises(InputError, match=r"8 x 12 tokens at once.*lower micro_batch_size"):
+        measure_sharpness(model, windows, SETTINGS)
+
+
+def test_a_batch_that_linux_would_kill_for_is_refused_before(
+    model: Decoder, windows: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curricle.models.hessian_memory.available_bytes", lambda: 3 << 20)
+    with pytest.raises(InputError, match="with 100 vectors of Lanczos: more than the memory"):
+        measure_sharpness(model, windows, SETTINGS)
+    measure_sharpness(model, windows, replace(SETTINGS, max_iterations=3, micro_batch_size=1))
+
+
+def test_other_errors_of_torch_are_not_hidden(model: Decoder, windows: torch.Tensor) -> None:
+    with pytest.raises((RuntimeError, IndexError), match="index"):
+        measure_sharpness(model, windows + 97, SETTINGS)
+
+
+def test_weights_that_are_no_numbers_are_named(model: Decoder, windows: torch.Tensor) -> None:
+    with torch.no_grad():
+        model.tokens.weight.fill_(math.nan)
+    with pytest.raises(JobError, match="loss is nan"):
+        measure_sharpness(model, windows, SETTINGS)

@@ -1,0 +1,116 @@
+"""Figures about sharpness: each measure by arm, and along the run."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from curricle.analysis.plots import style
+from curricle.analysis.plots.curricula import line_styles
+
+Floats = npt.NDArray[np.float64]
+
+PANELS: Mapping[str, tuple[str, ...]] = {
+    "Ends of the spectrum": ("largest_eigenvalue", "smallest_eigenvalue"),
+    "Ends, dense layers": ("dense_largest_eigenvalue", "dense_smallest_eigenvalue"),
+    "Trace": ("trace",),
+    "SAM": ("sam",),
+    "Adaptive SAM": ("adaptive_sam",),
+    "Critical": ("critical",),
+}
+_PER_ROW = 3
+_ROW = 22.0
+
+
+def sharpness_figure(rows: pd.DataFrame, arms: Sequence[str], curricula: Sequence[str]) -> Figure:
+    """Each measure at the end of training: a dot per seed, a line at their mean, a row per arm.
+
+    `rows` are the results' rows whose metric begins with `sharpness/`. Where an eigenvalue's bound
+    or the trace's standard error is known, a thin line shows it around the dot. The first of `arms`
+    is the control.
+    """
+    table = _at_the_end(rows)
+    marks = line_styles(arms, arms[0], curricula)
+    panels = {name: wanted for name, wanted in PANELS.items() if set(wanted) & set(table.columns)}
+    lines = -(-len(panels) // _PER_ROW)
+    left, height = style.label_width(arms), _ROW * len(arms)
+    width = (style.WIDTH - left) / _PER_ROW - 24
+    figure = style.new_figure(style.WIDTH, (height + 70) * lines)
+    for index, (name, wanted) in enumerate(panels.items()):
+        column, line = index % _PER_ROW, index // _PER_ROW
+        axes = style.panel(
+            figure, left + (width + 24) * column, 26 + (height + 70) * line, width, height
+        )
+        style.rows(axes, arms if column == 0 else [""] * len(arms))
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        for row, arm in enumerate(arms):
+            colour = marks[arm][0]
+            for metric in set(wanted) & set(table.columns):
+                _dots(axes, row, table.loc[table.index.get_level_values(0) == arm], metric, colour)
+        style.title(axes, name)
+    return figure
+
+
+def sharpness_curves_figure(
+    rows: pd.DataFrame, arms: Sequence[str], curricula: Sequence[str]
+) -> Figure:
+    """The largest eigenvalue, and adaptive SAM, against tokens: mean over seeds, a line per arm."""
+    figure = style.new_figure(style.WIDTH, 240)
+    width = (style.WIDTH - style.label_width(arms)) / 2 - 60
+    marks = line_styles(arms, arms[0], curricula)
+    shown = {"largest_eigenvalue": "Largest eigenvalue", "adaptive_sam": "Adaptive SAM"}
+    for index, (metric, name) in enumerate(shown.items()):
+        chosen = rows[rows["metric"] == f"sharpness/{metric}"]
+        means = chosen.pivot_table(index="tokens", columns="curriculum", values="value")
+        axes = style.panel(figure, 46 + (width + 62) * index, 30, width, 160)
+        for arm in means.columns:
+            colour, dashes = marks[arm]
+            axes.plot(means.index, means[arm], "o", color=colour, markersize=3.5)
+            axes.plot(means.index, means[arm], linestyle=dashes, color=colour, linewidth=1.4)
+        axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+        axes.set_xlabel("tokens", fontsize=style.SMALL, color=style.MUTED)
+        style.title(axes, name)
+        if index:
+            _name_ends(axes, means, {arm: colour for arm, (colour, _) in marks.items()})
+    return figure
+
+
+def _name_ends(axes: Axes, means: pd.DataFrame, colours: Mapping[str, str]) -> None:
+    """Names at the curves' ends, pushed apart until they don't overlap."""
+    low, high = axes.get_ylim()
+    place = low
+    for arm, end in means.iloc[-1].sort_values().items():
+        place = max(float(end), place)
+        at = float(means.index[-1])
+        style.write(axes, at, place, str(arm), colour=colours[str(arm)], align="left", offset=6)
+        place += (high - low) / 11
+
+
+def _at_the_end(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row per (arm, seed), a column per measure without its prefix, at the last tokens."""
+    last = rows[rows["tokens"] == rows["tokens"].max()]
+    named = last.assign(metric=last["metric"].str.removeprefix("sharpness/"))
+    return pd.pivot_table(named, index=["curriculum", "seed"], columns="metric", values="value")
+
+
+def _dots(axes: Axes, row: int, runs: pd.DataFrame, metric: str, colour: str) -> None:
+    values = runs[metric].to_numpy(dtype=float)
+    places = row + np.linspace(-0.22, 0.22, len(values) + 2)[1:-1]
+    errors = _errors(runs, metric, values)
+    axes.plot([values - errors, values + errors], [places] * 2, color=colour, lw=0.8, alpha=0.6)
+    axes.plot(values, places, "o", color=colour, markersize=4, alpha=0.8)
+    axes.plot([values.mean()] * 2, [row - 0.36, row + 0.36], color=colour, linewidth=1.8)
+
+
+def _errors(runs: pd.DataFrame, metric: str, values: Floats) -> Floats:
+    residual = metric.replace("eigenvalue", "residual")
+    errors: Floats = np.zeros_like(values)
+    if metric == "trace" and "trace_error" in runs.columns:
+        errors = runs["trace_error"].to_numpy(dtype=float)
+    elif residual != metric and residual in runs.columns:
+        errors = np.abs(values) * runs[residual].to_numpy(dtype=float)
+    return errors

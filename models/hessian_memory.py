@@ -1,0 +1,60 @@
+"""Whether a measurement of sharpness fits into memory, and what to say if it doesn't."""
+
+import re
+from pathlib import Path
+
+import torch
+
+from curricle.core.errors import InputError
+from curricle.core.jobs import SharpnessSpec
+from curricle.models.language_model import LanguageModel
+
+# Arrays of the logits' size that live at once, measured: the logits, their logarithms and
+# gradients, and what a backward pass through those keeps.
+_LOGITS = 9
+# Vectors besides Lanczos's basis: weights and their copy, gradient, candidate.
+_VECTORS = 4
+
+
+def check_memory(model: LanguageModel, samples: int, length: int, settings: SharpnessSpec) -> None:
+    """Raise InputError for a batch that surely doesn't fit into the CPU's memory.
+
+    Linux promises memory that it doesn't have and then kills whoever uses it. What the layers keep
+    isn't counted, so that a batch may pass and still be too large. On a GPU torch says so itself.
+    """
+    free = available_bytes()
+    if model.head_weight.is_cuda or free is None:
+        return
+    tokens = min(settings.micro_batch_size or samples, samples) * length
+    size = sum(parameter.numel() for parameter in model.parameters())
+    numbers = _LOGITS * tokens * model.vocabulary_size
+    numbers += (_VECTORS + min(settings.max_iterations, size)) * size
+    if numbers * model.head_weight.element_size() > free:
+        raise too_large(samples, length, settings)
+
+
+def available_bytes() -> int | None:
+    """Memory that can still be had without swapping; None where Linux doesn't say."""
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+    except OSError:
+        return None
+    found = re.search(r"MemAvailable:\s*(\d+) kB", text)
+    return int(found[1]) * 1024 if found else None
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch failed for want of memory, be it the GPU's or the CPU's."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def too_large(samples: int, length: int, settings: SharpnessSpec) -> InputError:
+    """The error that says what to lower."""
+    at_once = min(settings.micro_batch_size or samples, samples)
+    return InputError(
+        f"sharpness on {at_once} x {length} tokens at once, with {settings.max_iterations} vectors "
+        "of Lanczos: more than the memory holds",
+        expected="micro-batches and a basis that fit",
+        fix="lower micro_batch_size, which leaves the measure as it is (a product then takes half "
+        "as much time again), or max_iterations",
+    )

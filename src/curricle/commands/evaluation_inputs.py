@@ -1,0 +1,148 @@
+"""What the evaluations of the command line are given: a model, its tokenizer, held-out text."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+
+from curricle.commands.stored import find_stored, tokenizer_of
+from curricle.core.errors import InputError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from curricle.models.documents import Text
+
+TEXT, DOMAIN, ID = "text", "domain", "id"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model's folder and the tokenizer it reads with."""
+
+    path: Path
+    tokenizer: "Tokenizer"
+
+    @property
+    def end_of_text(self) -> int:
+        """The token that stands where a text begins.
+
+        Hugging Face's configuration names it, as `bos_token_id` or else `eos_token_id`; in our own
+        vocabularies it is known by its name. Raises InputError if there is none.
+        """
+        from curricle.core.tokenizer_file import END_OF_TEXT, find_end_of_text
+
+        config = self.path / "config.json"
+        named = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+        for value in (named.get("bos_token_id"), named.get("eos_token_id")):
+            first = value[0] if isinstance(value, list) and value else value
+            if isinstance(first, int):
+                return first
+        index = find_end_of_text(self.tokenizer)
+        if index is None:
+            raise InputError(
+                f"tokenizer of {self.path}: no end-of-text token",
+                expected=f"bos_token_id in config.json, or one of {', '.join(END_OF_TEXT)}",
+                fix="give the tokenizer that the model was trained with",
+            )
+        return index
+
+
+def open_model(address: str, tokenizer: Path | None) -> ModelFolder:
+    """The model at `address`: a checkpoint in a store, or any folder that holds a model.
+
+    The tokenizer is the given one, that of the checkpoint's data, or the folder's own.
+    """
+    from curricle.core.store import RECORD
+    from curricle.models.loading import load_model_tokenizer
+
+    folder = Path(address)
+    words = tokenizer or folder
+    if "://" in address or (folder / RECORD).is_file():
+        store, artifact = find_stored(address, "checkpoint")
+        folder = store.folder(artifact)
+        words = tokenizer or store.folder(tokenizer_of(store, artifact))
+    elif not folder.is_dir():
+        raise InputError(
+            f"model {address}: no such folder",
+            expected="a checkpoint in a store, or a Hugging Face folder",
+            fix="correct --model",
+        )
+    return ModelFolder(folder, load_model_tokenizer(words))
+
+
+def held_out_dataset(
+    data: str, model: ModelFolder, tokens_per_domain: int | None, folder: Path
+) -> Path:
+    """The dataset that `data` names, or one written into `folder` from the texts it names.
+
+    Texts are tokenized with the model's tokenizer, each document by itself, at most
+    `tokens_per_domain` tokens of each domain.
+    """
+    from curricle.core.store import RECORD
+    from curricle.core.token_dataset import MANIFEST, DatasetWriter, TokenizedDocument
+    from curricle.models.documents import text_documents
+
+    if "://" in data or (Path(data) / RECORD).is_file():
+        store, artifact = find_stored(data, "dataset")
+        return store.folder(artifact)
+    if (Path(data) / MANIFEST).is_file():
+        return Path(data)
+    documents = text_documents(_read_texts(data), model.tokenizer, tokens_per_domain)
+    folder.mkdir(parents=True, exist_ok=True)
+    size = model.tokenizer.get_vocab_size()
+    writer = DatasetWriter(folder, vocabulary_size=size, end_of_text=model.end_of_text)
+    for domain in sorted({document.domain for document in documents}):
+        members = [document for document in documents if document.domain == domain]
+        writer.write_domain(
+            domain,
+            [TokenizedDocument(x.name, data, x.bytes, x.tokens.tolist()) for x in members],
+        )
+    writer.finish()
+    return folder
+
+
+def _read_texts(data: str) -> "list[Text]":
+    """Texts of Parquet, JSON Lines or text files, with `domain` and `id` where they have them."""
+    from curricle.models.documents import Text
+    from curricle.recipes.documents import Drops
+    from curricle.recipes.sources.files import read
+    from curricle.recipes.specs.sources import FilesSource
+
+    columns = _columns(Path(data))
+    place: dict[str, Any] = {"domain_column": DOMAIN} if DOMAIN in columns else {"domain": TEXT}
+    id_column = ID if ID in columns else None
+    source = FilesSource(source="files", path=data, id_column=id_column, **place)
+    drops = Drops()
+    texts = [Text(found.domain, found.id, found.text) for found in read(source, drops)]
+    if not texts:
+        raise InputError(
+            f"data {data}: no usable text",
+            expected="documents that are not empty",
+            fix="give other --data",
+        )
+    return texts
+
+
+def _columns(path: Path) -> set[str]:
+    """Column names of the first file that has any."""
+    import pyarrow.parquet as pq
+
+    readers = {".parquet": lambda file: pq.read_schema(file).names, ".jsonl": _keys, ".gz": _keys}
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    for file in files:
+        if file.suffix in readers and file.is_file():
+            try:
+                return set(readers[file.suffix](file))
+            except (OSError, ValueError):
+                return set()  # whoever reads it says what is wrong
+    return set()
+
+
+def _keys(path: Path) -> list[str]:
+    """Keys of the first of a file's JSON lines."""
+    with fsspec.open(str(path), "rt", encoding="utf-8", compression="infer") as lines:
+        row = json.loads(next(lines, "{}"))
+    return list(row) if isinstance(row, dict) else []

@@ -1,0 +1,134 @@
+"""The adapter against lm-evaluation-harness's own Hugging Face model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from tests.models.model_zoo import SPECS, TEXT, lively_model, save_checkpoint, save_tokenizer
+
+from curricle.core.errors import InputError
+from curricle.core.tokenizer_file import load_tokenizer
+from curricle.models.huggingface import export_model
+from curricle.models.loading import load_language_model
+
+pytest.importorskip("lm_eval", reason="needs the extra harness")
+
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
+
+from curricle.cli import main
+from curricle.models.harness import HarnessModel
+
+
+@pytest.fixture(scope="module", params=["gpt2", "llama-grouped"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Hugging Face folder with its tokenizer."""
+    home = tmp_path_factory.mktemp("harness")
+    checkpoint = save_checkpoint(home / "checkpoint", lively_model(SPECS[request.param]))
+    export_model(checkpoint, save_tokenizer(home / "words"), home / "model")
+    return home / "model"
+
+
+@pytest.fixture(scope="module")
+def ours(folder: Path) -> HarnessModel:
+    tokenizer = load_tokenizer(folder)
+    end_of_text = tokenizer.token_to_id("<|endoftext|>")
+    assert end_of_text is not None
+    return HarnessModel(load_language_model(folder), tokenizer, end_of_text)
+
+
+@pytest.fixture(scope="module")
+def theirs(folder: Path) -> Any:
+    return HFLM(pretrained=str(folder), dtype="float32", device="cpu", batch_size=1)
+
+
+def instances(kind: str, *arguments: tuple[Any, ...]) -> list[Instance]:
+    return [
+        Instance(request_type=kind, doc={}, arguments=each, idx=i, metadata=("task", i, 1))
+        for i, each in enumerate(arguments)
+    ]
+
+
+def test_log_likelihoods_are_the_harnesss(ours: HarnessModel, theirs: Any) -> None:
+    requests = instances(
+        "loglikelihood",
+        ("", "Copyright"),
+        ("Copyright ", " owner"),
+        ("a\n\n", "b"),
+        (TEXT[:900], " of the License"),  # longer than the context
+        (TEXT[:40], " of"),
+        (TEXT[:40], " the"),
+    )
+    for (value, greedy), (expected, is_greedy) in zip(
+        ours.loglikelihood(requests), theirs.loglikelihood(requests), strict=True
+    ):
+        assert value == pytest.approx(expected, abs=1e-4)
+        assert greedy == is_greedy
+
+
+def test_rolling_log_likelihoods_are_the_harnesss(ours: HarnessModel, theirs: Any) -> None:
+    requests = instances("loglikelihood_rolling", ("Hi",), (TEXT[:50],), (TEXT[:1500],))
+    found, expected = ours.loglikelihood_rolling(requests), theirs.loglikelihood_rolling(requests)
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_greedy_generation_is_the_harnesss(ours: HarnessModel, theirs: Any) -> None:
+    settings = {"until": ["\n\n"], "max_gen_toks": 12, "do_sample": False}
+    requests = instances("generate_until", ("Licensed", settings), (TEXT[:900], settings))
+    assert ours.generate_until(requests) == theirs.generate_until(requests)
+
+
+def test_generation_ends_before_a_stop_word(ours: HarnessModel) -> None:
+    settings = {"until": [], "max_gen_toks": 12}
+    (whole,) = ours.generate_until(instances("generate_until", ("Licensed", settings)))
+    stop = whole[3:5]
+    settings = {"until": [stop], "max_gen_toks": 12}
+    (cut,) = ours.generate_until(instances("generate_until", ("Licensed", settings)))
+    assert cut == whole[: whole.index(stop)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"do_sample": True, "temperature": 0.8}, "samples what it generates"),
+        ({"max_gen_toks": 48}, "48 tokens to generate with a model of 48"),
+    ],
+)
+def test_what_cannot_be_generated_is_refused(
+    ours: HarnessModel, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        ours.generate_until(instances("generate_until", ("Licensed", settings)))
+
+
+def test_the_command_runs_a_task_of_ones_own(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [{"question": f"{i}?", "choices": ["yes", "no"], "answer": i % 2} for i in range(6)]
+    data = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "test.json").write_text(data, encoding="utf-8")
+    task = {
+        "task": "made_up",
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(tmp_path / "test.json")}},
+        "output_type": "multiple_choice",
+        "test_split": "test",
+        "doc_to_text": "{{question}}",
+        "doc_to_choice": "{{choices}}",
+        "doc_to_target": "answer",
+        "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
+    }
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "made_up.yaml").write_text(json.dumps(task), encoding="utf-8")
+    command = ["evaluate", "harness", "--model", str(folder), "--threads", "1"]
+    with pytest.raises(SystemExit) as caught:
+        main([*command, "--tasks", "made_up", "--include-path", "tasks", "--output", "h.json"])
+    assert caught.value.code == 0
+    result = json.loads((tmp_path / "h.json").read_text(encoding="utf-8"))["result"]
+    table = pq.read_table(tmp_path / "h.parquet").to_pandas()
+    accuracy = table.loc[table["metric"] == "acc", "value"]
+    assert len(accuracy) == 6
+    assert result["tasks"]["made_up"]["acc"]["value"] == pytest.approx(accuracy.mean())
