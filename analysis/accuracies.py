@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
-from scipy.stats import binomtest, norm
+from scipy.special import ndtri
 
-from curricle.analysis.multiple_choice import accuracy_interval
+from curricle.analysis.multiple_choice import accuracy_interval, at_least
 from curricle.core.errors import InputError
 from curricle.core.mmlu_groups import GROUP_OF_SUBJECT, GROUPS
 
@@ -101,9 +101,9 @@ def compare_accuracies(
     difference = right - (pairs["prediction_other"] == pairs["answer"]).astype(int)
     mean, size = float(difference.mean()), len(pairs)
     error = float(difference.std(ddof=1)) / math.sqrt(size) if size > 1 else math.inf
-    reach = float(norm.ppf((1 + confidence) / 2)) * error
+    reach = float(ndtri((1 + confidence) / 2)) * error
     wins, losses = int((difference > 0).sum()), int((difference < 0).sum())
-    p_value = float(binomtest(wins, wins + losses, 0.5).pvalue) if wins + losses else 1.0
+    p_value = min(1.0, 2 * at_least(max(wins, losses), wins + losses))
     return PairedAccuracy(size, mean, error, mean - reach, mean + reach, p_value)
 
 

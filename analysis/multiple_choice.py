@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
+from scipy.special import bdtrc, betaincinv
 
 from curricle.core.errors import InputError
 from curricle.core.questions import LETTERS
@@ -116,17 +116,24 @@ def accuracy_interval(correct: int, questions: int, confidence: float) -> tuple[
             expected="a count up to the number of questions",
             fix="correct the numbers",
         )
-    interval = binomtest(correct, questions).proportion_ci(confidence, method="exact")
-    return float(interval.low), float(interval.high)
+    wrong, tail = questions - correct, (1 - confidence) / 2
+    low = betaincinv(correct, wrong + 1, tail) if correct else 0.0
+    high = betaincinv(correct + 1, wrong, 1 - tail) if wrong else 1.0
+    return float(low), float(high)
+
+
+def at_least(successes: int, trials: int) -> float:
+    """P(at least so many heads in so many throws of a fair coin).
+
+    By the incomplete beta function; `scipy.stats` would take a second to import.
+    """
+    return float(bdtrc(successes - 1, trials, 0.5)) if successes else 1.0
 
 
 def _one_sided_mcnemar(right_Q: Bools, constant_right_Q: Bools) -> float:
     only_model = int((right_Q & ~constant_right_Q).sum())
     only_constant = int((~right_Q & constant_right_Q).sum())
-    differing = only_model + only_constant
-    if not differing:
-        return 1.0
-    return float(binomtest(only_model, differing, 0.5, alternative="greater").pvalue)
+    return at_least(only_model, only_model + only_constant)
 
 
 def _check(answers: Sequence[str], predictions: Sequence[str], letters: Sequence[str]) -> None:

@@ -46,7 +46,8 @@ def run_local(flow_name: str, study: str, overrides: Sequence[str]) -> Outcome:
         with tags(*_process_tags()):
             flow(study, list(overrides))
         _wait_for_rows(client)
-    outcome = read_outcome(plan, session.store, seconds=time.monotonic() - started)
+    seconds = time.monotonic() - started
+    outcome = read_outcome(plan, session.store, flow_name, seconds=seconds)
     return outcome.with_failures(session.tracker.failures)
 
 

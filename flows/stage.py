@@ -1,5 +1,6 @@
 """How every stage's flow is made: named, run on threads, and run once per session."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,9 +11,9 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from curricle.tasks.plan import StudyPlan
 from curricle.tasks.session import Session, open_session
 
-# A thread only waits for a worker process; a few more than there are cores keep all of them fed
+# A thread mostly waits for a worker process; two more than there are cores keep all of them fed
 # while finished steps are written down.
-THREADS = 4
+THREADS = len(os.sched_getaffinity(0)) + 2
 
 StageBody = Callable[[Session, StudyPlan], Any]
 StageFlow = Flow[..., Any]

@@ -24,19 +24,19 @@ class _Switch:
     """Sets torch's permission when the first user enters, restores it when the last one leaves."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._users = 0
         self._before = "none"
 
     def enter(self) -> None:
-        with self._lock:
+        with self.lock:
             if self._users == 0:
                 self._before = _mkldnn.matmul.fp32_precision
                 _mkldnn.matmul.fp32_precision = "bf16"
             self._users += 1
 
     def leave(self) -> None:
-        with self._lock:
+        with self.lock:
             self._users -= 1
             if self._users == 0:
                 _mkldnn.matmul.fp32_precision = self._before
@@ -69,9 +69,11 @@ def onednn_is_exact() -> bool:
         return False
     # Picking single entries out of `values` is exact in fp32, and in nothing that rounds.
     values = 1 + torch.arange(256 * 64).reshape(256, 64) * 2.0**-23
-    before = _mkldnn.matmul.fp32_precision
-    try:
-        _mkldnn.matmul.fp32_precision = "bf16"
-        return torch.equal(values @ torch.eye(64, 256), torch.nn.functional.pad(values, (0, 192)))
-    finally:
-        _mkldnn.matmul.fp32_precision = before
+    with _switch.lock:
+        before = _mkldnn.matmul.fp32_precision
+        try:
+            _mkldnn.matmul.fp32_precision = "bf16"
+            picked = values @ torch.eye(64, 256)
+        finally:
+            _mkldnn.matmul.fp32_precision = before
+    return torch.equal(picked, torch.nn.functional.pad(values, (0, 192)))

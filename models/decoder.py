@@ -34,10 +34,10 @@ class Decoder(LanguageModel):
         self.forward_flops_per_token = forward_flops_per_token(spec)
         embedding = self.widths.embedding
         self.has_projections = embedding != spec.width
-        self.tokens = nn.Embedding(spec.vocabulary_size, embedding)
+        self.tokens = _embedding(spec.vocabulary_size, embedding)
         if not self.family.rotary_share:
             rows = spec.sequence_length + self.family.position_offset
-            self.positions = nn.Embedding(rows, spec.width)
+            self.positions = _embedding(rows, spec.width)
         if self.has_projections:
             self.project_in = nn.Linear(embedding, spec.width, bias=False)
         self.blocks = nn.ModuleList(Block(spec) for _ in range(spec.num_layers))
@@ -88,6 +88,14 @@ class Decoder(LanguageModel):
             x_BTC = block(x_BTC, by, layer, last if block is self.blocks[-1] else None)
         out: Tensor = self.final_norm(x_BTC)
         return self.project_out(out) if self.has_projections else out
+
+
+def _embedding(rows: int, width: int) -> nn.Embedding:
+    """A table whose values whoever makes the model sets.
+
+    torch would draw them, and to draw on the meta device it imports its compiler: 1.2 s a process.
+    """
+    return nn.Embedding(rows, width, _weight=torch.empty(rows, width))
 
 
 def build_model(spec: ModelSpec, seed: int) -> Decoder:

@@ -74,7 +74,7 @@ def peak_flops(device: torch.device, precision: str, threads: int) -> float | No
     assert device.type == "cuda" or threads == torch.get_num_threads()
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
-        return next((peaks[precision] for key, peaks in _PEAKS.items() if key in name), None)
+        return next((peak[precision] for key, peak in _PEAKS.items() if key in name.split()), None)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     return max(_probe(dtype) for _ in range(_PROBES))
 

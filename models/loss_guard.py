@@ -1,4 +1,4 @@
-"""Tells when a training run has gone wrong: a loss that is no number, or a spike."""
+"""Tells when a training run has gone wrong: a loss or gradient that is no number, a spike."""
 
 import math
 import statistics
@@ -19,14 +19,17 @@ class LossGuard:
         """Go on from an earlier guard's `recent`."""
         self.recent.extend(recent)
 
-    def verdict(self, loss: float) -> str | None:
-        """What is wrong with the next step's loss, or None.
+    def verdict(self, loss: float, gradient_norm: float = 0.0) -> str | None:
+        """What is wrong with the next step's loss or gradient, or None.
 
         A spike is a loss further above the median of the last 32 steps than the limit: no order of
         real text moves a batch's loss that far, and a run that has diverged doesn't come back.
         """
         if not math.isfinite(loss):
             return f"the loss is {loss}"
+        if not math.isfinite(gradient_norm):
+            # The update has made the weights no numbers too: the next loss would show it too late.
+            return f"the gradient's norm is {gradient_norm}"
         if self.recent:
             usual = statistics.median(self.recent)
             if loss > usual + self._spike:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from curricle.core.errors import JobError
+from curricle.core.errors import InputError, JobError
 from curricle.models.jobs import Job
 from curricle.models.placement import Placement
 from curricle.models.torchrun_worker import TorchrunWorker
@@ -47,13 +47,19 @@ class JobPool:
         """
         worker = self._idle.get()
         try:
-            return worker.run(job.to_message(self._placement))
-        except WorkerDiedError as death:
-            worker.stop()
-            worker = worker.successor()
-            raise JobError(f"{job.kind} job: {death}") from None
-        finally:
+            facts = worker.run(job.to_message(self._placement))
+        except (InputError, JobError):
             self._idle.put(worker)
+            raise
+        except BaseException as problem:
+            # It is dead, or still at a job whose answer nobody waits for.
+            self._idle.put(worker.successor())
+            worker.end()
+            if isinstance(problem, WorkerDiedError):
+                raise JobError(f"{job.kind} job: {problem}") from None
+            raise
+        self._idle.put(worker)
+        return facts
 
 
 def train_many(

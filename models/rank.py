@@ -21,8 +21,9 @@ def main() -> None:
         partial = reply.with_suffix(".partial")
         partial.write_text(json.dumps(result), encoding="utf-8")
         partial.rename(reply)
-    elif "error" in result:
-        sys.exit(result["error"])
+    if "facts" not in result:
+        # Other ranks may wait for this one: torchrun ends them once it sees a failure.
+        sys.exit(json.dumps(result))
 
 
 def _stop_at_end_of_input() -> None:

@@ -21,15 +21,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from curricle.core.errors import IntegrityError, JobError
+from curricle.core.remote import open_filesystem, remote_errors
 
 KEPT = 2
+_DAMAGED = (ValueError, KeyError, SafetensorError, IntegrityError)
 _NAME = re.compile(r"(\d{12})\.json")
 
 
@@ -55,7 +56,7 @@ class Snapshots:
         self._files: Any = None
         self._folder = ""
         if url:
-            self._files, self._folder = fsspec.core.url_to_fs(url)
+            self._files, self._folder = open_filesystem(url)
         self._is_local = isinstance(self._files, LocalFileSystem)
 
     def save(
@@ -67,28 +68,38 @@ class Snapshots:
     ) -> None:
         """Keep the state after `step` steps, and what the job has written so far (`outputs`).
 
-        Raises JobError, with the snapshot before still in force, if there is no space.
+        Raises JobError, with the snapshot before still in force, if it can't be written.
         """
         if self._files is None:
             return
         try:
-            self._files.makedirs(self._folder, exist_ok=True)
-            for path in outputs:
-                if path.name not in self._outputs:
-                    self._outputs[path.name] = self._put(path.name, _copier(path))
-            state = {key: tensor.contiguous() for key, tensor in tensors.items()}
-            digest = self._put(_tensors_name(step), lambda path: save_file(state, path))
-            content = json.dumps(
-                {
-                    "identity": self._identity,
-                    "files": {_tensors_name(step): digest, **self._outputs},
-                    "facts": dict(facts),
-                }
-            )
-            self._put(_facts_name(step), lambda path: _write_text(path, content))
+            with remote_errors():
+                self._write(step, tensors, facts, outputs)
+                self._drop_older()
         except (OSError, SafetensorError) as error:
             raise JobError(f"no snapshot at step {step} in {self._folder}: {error}") from None
-        self._drop_older()
+
+    def _write(
+        self,
+        step: int,
+        tensors: Mapping[str, Tensor],
+        facts: Mapping[str, Any],
+        outputs: Sequence[Path],
+    ) -> None:
+        self._files.makedirs(self._folder, exist_ok=True)
+        for path in outputs:
+            if path.name not in self._outputs:
+                self._outputs[path.name] = self._put(path.name, _copier(path))
+        state = {key: tensor.contiguous() for key, tensor in tensors.items()}
+        digest = self._put(_tensors_name(step), lambda path: save_file(state, path))
+        content = json.dumps(
+            {
+                "identity": self._identity,
+                "files": {_tensors_name(step): digest, **self._outputs},
+                "facts": dict(facts),
+            }
+        )
+        self._put(_facts_name(step), lambda path: _write_text(path, content))
 
     def describe(self) -> str:
         """Where the last good snapshot is, for an error message."""
@@ -100,12 +111,20 @@ class Snapshots:
     def latest(self, output: Path) -> Snapshot | None:
         """The newest snapshot that is whole and of this job; its outputs are put into `output`.
 
-        A damaged or foreign one is named on standard error, and the one before it is tried.
+        A damaged or foreign one is named on standard error, and the one before it is tried. Raises
+        JobError if the folder can't be reached: to begin again then would be a waste.
         """
+        try:
+            with remote_errors():
+                return self._newest(output)
+        except OSError as error:
+            raise JobError(f"the snapshots in {self._folder} can't be read: {error}") from None
+
+    def _newest(self, output: Path) -> Snapshot | None:
         for step in sorted(self._steps(), reverse=True):
             try:
                 return self._load(step, output)
-            except (OSError, ValueError, KeyError, SafetensorError, IntegrityError) as error:
+            except (FileNotFoundError, *_DAMAGED) as error:
                 name = f"{self._folder}/{_facts_name(step)}"
                 print(f"snapshot {name} is not used: {error}", file=sys.stderr)
         return None
@@ -132,7 +151,6 @@ class Snapshots:
     def _steps(self) -> list[int]:
         if self._files is None or not self._files.isdir(self._folder):
             return []
-        self._files.invalidate_cache()
         names = [Path(path).name for path in self._files.ls(self._folder, detail=False)]
         return [int(match[1]) for name in names if (match := _NAME.fullmatch(name))]
 

@@ -38,6 +38,10 @@ class TorchrunWorker:
         """End the process for jobs of one device."""
         self._single.stop()
 
+    def end(self) -> None:
+        """End that process at once; a torchrun ends when its input closes."""
+        self._single.end()
+
     def successor(self) -> "TorchrunWorker":
         """Another one in the place of this one."""
         return TorchrunWorker(self._devices, self._visible)

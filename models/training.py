@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from curricle.core.errors import JobError
 from curricle.core.jobs import TrainingSpec
 from curricle.core.seeds import derive_seed
 from curricle.kernels.onednn import exact_onednn
@@ -46,6 +47,7 @@ from curricle.models.validation import validate
 
 # Looking at the losses makes a GPU wait for its queue to empty; on a CPU they are there anyway.
 STEPS_BETWEEN_LOOKS = {"cpu": 1, "cuda": 16}
+SNAPSHOT_SHARE = 50
 
 
 @exact_onednn()
@@ -85,7 +87,7 @@ class TrainingRun:
         self.average = self._make_average()
         self.log = TrainingLog(spec, data.order, self.fabric, output)
         self.snapshots = Snapshots(placement.unfinished, data.identity)
-        self.snapshot_seconds = placement.snapshot_seconds
+        self.snapshot_interval = placement.snapshot_seconds
         self.events = frozenset(
             tokens // spec.tokens_per_step
             for tokens in (*spec.checkpoints_at, *spec.validations_at, spec.tokens)
@@ -99,6 +101,7 @@ class TrainingRun:
         if snapshot is not None:
             restore_state(snapshot.tensors, self.model, self.optimizer, self.average)
             self.done = snapshot.step
+        self._check_ranks_agree()
         self.log.start(self.done, snapshot.facts if snapshot else None)
         if self.fabric.is_global_zero:
             save_spec(self.output, self.spec.model)
@@ -111,7 +114,8 @@ class TrainingRun:
         for step, windows_MBT1 in prefetched(self._read, range(self.done, self.spec.steps)):
             self._update(step, windows_MBT1)
             self.done = step + 1
-            if self.done % look_every == 0 or self.done in self.events:
+            asked = stop_requested() and self.fabric.world_size == 1
+            if self.done % look_every == 0 or self.done in self.events or asked:
                 self._look()
 
     def finish(self) -> dict[str, Any]:
@@ -159,7 +163,7 @@ class TrainingRun:
             self.wrapped,
             self.fabric_optimizer,
             max_norm=self.spec.optimizer.gradient_clip,
-            error_if_nonfinite=False,  # the losses tell, and with them the samples
+            error_if_nonfinite=False,  # the log finds it, and says which samples it were
         )
         self.fabric_optimizer.step()
         self.fabric_optimizer.zero_grad(set_to_none=True)
@@ -185,7 +189,7 @@ class TrainingRun:
             weights = self._weights_that_count()
             if self.fabric.is_global_zero:
                 self._validate(weights)
-        overdue = time.monotonic() - self.snapshot_time > self.snapshot_seconds
+        overdue = time.monotonic() - self.snapshot_time > self.snapshot_interval
         stop, overdue = self._any_rank(stop_requested(), overdue)
         if (stop or overdue) and self.done < self.spec.steps:
             self._take_snapshot()
@@ -219,6 +223,12 @@ class TrainingRun:
         self.log.write_validation(self.done * spec.tokens_per_step, domains)
         return domains
 
+    def _check_ranks_agree(self) -> None:
+        """Each rank reads the snapshots by itself, and one may have failed to read the newest."""
+        done = torch.tensor(float(self.done), device=self.fabric.device)
+        if float(reduce_over_ranks(self.fabric, done, "mean")) != self.done:
+            raise JobError("the ranks found different snapshots; run the same command again")
+
     def _any_rank(self, *flags: bool) -> list[bool]:
         """Each flag, raised if it is on any rank: all ranks have to do the same thing."""
         if self.fabric.world_size == 1:
@@ -227,8 +237,13 @@ class TrainingRun:
         return [count > 0 for count in reduce_over_ranks(self.fabric, raised, "sum").tolist()]
 
     def _take_snapshot(self) -> None:
+        started = time.monotonic()
         state = collect_state(self.model, self.optimizer, self.average)
         if self.fabric.is_global_zero:
             self.snapshots.save(self.done, state, self.log.facts, self.kept)
         self.fabric.barrier()
         self.snapshot_time = time.monotonic()
+        # A large state takes long to write: never more than a fiftieth of the time.
+        cost = SNAPSHOT_SHARE * (self.snapshot_time - started)
+        if self.snapshot_interval:
+            self.snapshot_interval = max(self.snapshot_interval, cost)

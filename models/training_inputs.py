@@ -14,6 +14,7 @@ from curricle.core.order_file import ORDER, Order, batch_at, read_order
 from curricle.core.plain import fingerprint, to_plain
 from curricle.core.token_dataset import MANIFEST, TokenDataset
 from curricle.models.placement import Placement
+from curricle.models.validation import select_samples
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def open_inputs(
     _check_batches(spec, placement.devices)
     _check_points(spec)
     validation = TokenDataset(inputs["validation"], length)
+    select_samples(validation, spec.validation_tokens_per_domain)
     for data in (dataset, validation):
         _check_vocabulary(spec, data)
     parts = {

@@ -57,14 +57,15 @@ class TrainingLog:
     def read(self, last_good: Callable[[], str]) -> None:
         """Look at the steps noted since the last time.
 
-        Raises JobError for a loss that is no number or jumps; it names the samples of the step and
-        what `last_good` says of the snapshot before.
+        Raises JobError for a loss or gradient that is no number, or a loss that jumps; it names the
+        samples of the step and what `last_good` says of the snapshot before.
         """
         losses = torch.stack([loss for _, loss, _ in self._unread])
         values = reduce_over_ranks(self._fabric, losses, "mean").tolist()
+        norms = torch.stack([whole(norm) for _, _, norm in self._unread]).tolist()
         steps, every = self._spec.steps, max(1, self._spec.steps // LOGGED_POINTS)
-        for (step, _, norm), loss in zip(self._unread, values, strict=True):
-            if problem := self._guard.verdict(loss):
+        for (step, _, _), loss, norm in zip(self._unread, values, norms, strict=True):
+            if problem := self._guard.verdict(loss, norm):
                 samples = batch_at(self._order, step, self._spec.batch_size).tolist()
                 raise JobError(
                     f"{problem} at step {step} of {steps} (learning rate "
@@ -73,7 +74,7 @@ class TrainingLog:
             if step == 0:
                 self.first_loss = loss
             if (step + 1) % every == 0 or step + 1 == steps:
-                self._write_step(step, loss, float(whole(norm)))
+                self._write_step(step, loss, norm)
         self._unread.clear()
 
     def write_validation(self, tokens: int, domains: Mapping[str, Mapping[str, float]]) -> None:

@@ -73,7 +73,7 @@ def _copy(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
 
 def _like(source: Tensor, parameter: Tensor) -> Tensor:
     """`source` on the parameter's device, sharded as it is."""
-    moved = source.to(parameter.device)
+    moved = source.to(parameter.device, copy=True)  # a loaded tensor maps its file
     if isinstance(parameter, DTensor) and source.dim():
         return distribute_tensor(moved, parameter.device_mesh, parameter.placements)
     return moved

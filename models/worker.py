@@ -16,7 +16,7 @@ from typing import IO, Any
 from curricle.models.answers import answer
 from curricle.models.interruption import request_stop, stop_requested
 
-SNAPSHOT_GRACE_SECONDS = 20.0
+SNAPSHOT_GRACE_SECONDS = 60.0
 _busy_with_unfinished = threading.Event()
 
 

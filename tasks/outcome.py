@@ -9,17 +9,22 @@ from curricle.analysis.report import render_report
 from curricle.analysis.summary import render_summary
 from curricle.core.store import Store
 from curricle.tasks.plan import StudyPlan
+from curricle.tasks.prepared import prepared_of, render_prepared
 from curricle.tasks.report import REPORT, SUMMARY, gather, report_step
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The study as it stands: summary for the terminal, the report's path, the best recipe."""
+    """The study as it stands: summary for the terminal, the report's path, the best recipe.
+
+    `prepared` is the table that `prepare` alone ends with.
+    """
 
     study: str
     best_recipe: str | None
     report: str | None
     seconds: float
+    prepared: dict[str, Any] | None
     text: str
 
     def with_failures(self, failures: Sequence[str]) -> "Outcome":
@@ -37,8 +42,13 @@ class Outcome:
         return {key: value for key, value in asdict(self).items() if key != "text"}
 
 
-def read_outcome(plan: StudyPlan, store: Store, *, seconds: float) -> Outcome:
-    """What there is to say now; `seconds` is what the command took."""
+def read_outcome(plan: StudyPlan, store: Store, flow: str, *, seconds: float) -> Outcome:
+    """What there is to say now, after that flow; `seconds` is what the command took."""
+    took = f"took {int(seconds // 60)} min {int(seconds % 60)} s"
+    if flow == "prepare":
+        prepared = prepared_of(plan, store)
+        text = f"{render_prepared(prepared)}\n{took}"
+        return Outcome(plan.study.name, None, None, seconds, prepared.to_plain(), text)
     decision = plan.decide(store)
     report = report_step(plan, store).artifact if decision.from_ranking else None
     folder = store.folder(report) if report and store.exists(report) else None
@@ -47,9 +57,8 @@ def read_outcome(plan: StudyPlan, store: Store, *, seconds: float) -> Outcome:
         lines = [(folder / SUMMARY).read_text(encoding="utf-8"), f"Report: {path}"]
     else:
         lines = [render_summary(gather(plan, store))]
-    lines.append(f"took {int(seconds // 60)} min {int(seconds % 60)} s")
     best = decision.best if decision.from_ranking else None
-    return Outcome(plan.study.name, best, path, seconds, "\n".join(lines))
+    return Outcome(plan.study.name, best, path, seconds, None, "\n".join([*lines, took]))
 
 
 def write_report(plan: StudyPlan, store: Store, path: Path) -> None:

@@ -76,7 +76,6 @@ class TrainingStep(Step):
     ) -> Mapping[str, Any]:
         """Run the job in a worker."""
         started = time.monotonic()
-        started = time.monotonic()
         facts = session.pool.run(
             Job("train", self.training, inputs, folder, session.store.unfinished(self.artifact))
         )

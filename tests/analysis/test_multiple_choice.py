@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import beta
+from scipy.stats import beta, binomtest
 
 from curricle.analysis.multiple_choice import (
     accuracy_interval,
+    at_least,
     constant_letter_test,
     letter_report,
 )
@@ -18,6 +19,15 @@ def test_the_interval_is_clopper_and_pearsons() -> None:
     low, high = accuracy_interval(8, 10, 0.95)
     assert low == pytest.approx(beta.ppf(0.025, 8, 3))
     assert high == pytest.approx(beta.ppf(0.975, 9, 2))
+
+
+@pytest.mark.parametrize(("correct", "questions"), [(0, 7), (7, 7), (3, 7), (4000, 14042)])
+def test_the_interval_and_the_tail_are_scipys(correct: int, questions: int) -> None:
+    expected = binomtest(correct, questions, 0.5, alternative="greater")
+    interval = binomtest(correct, questions).proportion_ci(0.9, method="exact")
+    found = accuracy_interval(correct, questions, 0.9)
+    assert found == pytest.approx((interval.low, interval.high))
+    assert at_least(correct, questions) == pytest.approx(expected.pvalue)
 
 
 def test_the_p_value_is_the_worst_letters_tail_summed_by_hand() -> None:

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tests.models.model_zoo import (
@@ -16,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from curricle.cli import main
 from curricle.core.store import Artifact, Request, Store
+from curricle.core.token_dataset import DatasetWriter, TokenizedDocument
 
 Export = Callable[..., tuple[int, str, str]]
 
@@ -103,6 +105,27 @@ def test_wrong_input_is_one_line(
     assert errors.startswith("error: ")
     assert errors.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_stored_dataset_is_exported(export: Export, tmp_path: Path) -> None:
+    def fill_dataset(folder: Path) -> None:
+        writer = DatasetWriter(folder, vocabulary_size=10, end_of_text=0)
+        writer.write_domain("web", [TokenizedDocument("a", "s", 1, [3, 1, 4])])
+        writer.finish(tokenizer="digest", steps=[])
+
+    store = Store(str(tmp_path / "store"))
+    stored = store.produce(Request("dataset", "d", {}), fill_dataset)
+    command = (f"store/{stored.key}", "--format", "olmo", "--output", "out")
+    assert export(*command) == (0, "out\n", "")
+    tokens = np.memmap(tmp_path / "out/web/part-00000.npy", mode="r", dtype="<u2")
+    assert tokens.tolist() == [3, 1, 4, 0]
+    status, _, errors = export(*command)
+    assert (status, errors.count("\n")) == (2, 1)
+    assert "out: there already, and not empty" in errors
+    status, _, errors = export(f"store/{stored.key}", "--output", "other")
+    assert status == 2
+    assert "expected STORE/checkpoint/NAME" in errors
+    assert export(*command, "--tokenizer", "x")[0] == 2
 
 
 def test_a_checkpoint_without_a_tokenizer_asks_for_one(export: Export, tmp_path: Path) -> None:

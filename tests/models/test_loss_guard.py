@@ -32,3 +32,7 @@ def test_a_guard_that_goes_on_judges_as_one_that_never_stopped() -> None:
         first.verdict(loss)
     second.restore(list(first.recent))
     assert first.verdict(5.5) == second.verdict(5.5) is not None
+
+
+def test_a_gradient_that_is_no_number_is_seen_before_the_next_loss() -> None:
+    assert LossGuard(1.0).verdict(3.0, math.inf) == "the gradient's norm is inf"

@@ -1,11 +1,13 @@
-import json
 import re
 import typing
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from curricle.recipes.specs.recipe import Recipe
+from curricle.recipes.loading import load_study
+from curricle.recipes.specs.mix import Mix
+from curricle.recipes.specs.recipe import OrderSpec, TokenizerSpec
+from curricle.recipes.specs.sources import FilesSource, HuggingFaceSource
 from curricle.recipes.specs.steps import Step
 
 PAGE = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
@@ -20,7 +22,23 @@ def test_the_page_lists_every_step() -> None:
     assert {name for row in rows for name in re.findall(r"`([\w-]+)`", row)} == names
 
 
-def test_the_pages_example_is_valid() -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    for recipe in YAML(typ="safe").load(example)["recipes"].values():
-        Recipe.model_validate_json(json.dumps(recipe))
+def test_the_pages_examples_are_studies(tiny_study: Path, tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    parts = [YAML(typ="safe").load(block) for block in blocks]
+    assert {key for part in parts for key in part} == {"corpora", "tokenizer", "recipes"}
+    for part in parts:
+        study = YAML(typ="safe").load(tiny_study)
+        study |= {**part, "recipes": {**study["recipes"], **part.get("recipes", {})}}
+        study["scoring"]["tokens"] = 100_000
+        path = tmp_path / "study.yaml"
+        YAML().dump(study, path)
+        load_study(str(path))
+
+
+def test_the_page_names_every_reason_and_setting() -> None:
+    for name in (*Mix.model_fields, *OrderSpec.model_fields, *TokenizerSpec.model_fields):
+        assert f"{name}:" in PAGE or f"`{name}`" in PAGE, name
+    for name in (*FilesSource.model_fields, *HuggingFaceSource.model_fields):
+        assert f"{name}:" in PAGE, name
+    for reason in ("null-text", "empty-text", "nul-byte", "lone-surrogate"):
+        assert f"`{reason}`" in PAGE

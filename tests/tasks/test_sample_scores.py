@@ -1,11 +1,10 @@
 import json
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from tests.recipes.made_up import prose
+from tests.tasks.making import make
 
 from curricle.core.errors import InputError
 from curricle.core.order_file import read_order
@@ -15,7 +14,6 @@ from curricle.core.token_dataset import TokenDataset
 from curricle.recipes.loading import load_study
 from curricle.tasks.order import SortedOrderStep
 from curricle.tasks.plan import StudyPlan
-from curricle.tasks.step import Step, with_inputs
 
 
 @pytest.fixture
@@ -36,21 +34,10 @@ def _order(study: Path, tmp_path: Path, order: str) -> SortedOrderStep:
     return run.order
 
 
-def _make(store: Store, steps: Iterable[Step]) -> None:
-    """Build steps that need no workers, inputs first."""
-    for step in with_inputs(list(steps)):
-
-        def build(folder: Path, step: Step = step) -> Any:
-            inputs = {role: store.folder(item.artifact) for role, item in step.inputs.items()}
-            return step.build(None, inputs, folder)  # type: ignore[arg-type]
-
-        store.produce(step.request, build)
-
-
 def test_samples_are_ordered_by_a_statistic_of_their_documents(study: Path, tmp_path: Path) -> None:
     order = _order(study, tmp_path, "{by: compression-ratio, direction: v-shaped}")
     store = Store(str(tmp_path / "made"))
-    _make(store, [order])
+    make(store, [order])
     scores = read_scores(store.folder(order.scores.artifact), "compression_ratio")
     assert scores.min() < 0.5 * scores.max()
     read = scores[read_order(store.folder(order.artifact), len(scores))]
@@ -63,10 +50,10 @@ def test_samples_are_ordered_by_a_statistic_of_their_documents(study: Path, tmp_
 def test_given_scores_must_be_of_the_same_dataset(study: Path, tmp_path: Path) -> None:
     store = Store(str(tmp_path / "made"))
     first = _order(study, tmp_path, "{by: words}")
-    _make(store, [first])
+    make(store, [first])
     address = f"{store.root}/{first.scores.artifact.key}"
     again = _order(study, tmp_path, f"{{by: words, scores: {address}, direction: descending}}")
-    _make(store, [again])
+    make(store, [again])
     rising, falling = (
         read_order(store.folder(step.artifact), 10**6).tolist() for step in (first, again)
     )

@@ -169,17 +169,21 @@ class Store:
         """
         artifact = request.artifact
         if self.exists(artifact):
+            self._drop_unfinished(artifact)
             return artifact
         with self._staging() as folder, room(folder.parent):
             facts = build(folder) or {}
             record = _record(request, artifact, folder, facts)
             with self._reached():
                 self._commit(artifact, folder, record)
+        self._drop_unfinished(artifact)
+        return artifact
+
+    def _drop_unfinished(self, artifact: Artifact) -> None:
         leftover = f"{self.base}/{UNFINISHED}/{artifact.key}"
-        with self._reached():
+        with self._reached(), contextlib.suppress(FileNotFoundError):
             if self.files.exists(leftover):
                 self.files.rm(leftover, recursive=True)
-        return artifact
 
     def verify(self, artifact: Artifact) -> list[str]:
         """What is wrong with the artifact's files against the record's sizes and SHA-256 sums."""
