@@ -79,7 +79,7 @@ def measure_sharpness(
 
     - `loss`, `gradient_norm`: where the model stands.
     - `largest_eigenvalue`, `smallest_eigenvalue` of the Hessian over all parameters, each with
-      `<end>_residual` (its relative error is at most that) and `<end>_converged`; `iterations`,
+      `<end>_residual` (its relative distance to an eigenvalue) and `<end>_converged`; `iterations`,
       their products. The same with `dense_` before it over the layers' weight matrices alone.
     - `trace`, `trace_error`: Hutchinson's estimate and its standard error.
     - `sam`, `adaptive_sam`: rise of the loss in one step of that radius.
