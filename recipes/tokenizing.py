@@ -10,6 +10,7 @@ set to true, a process forked later could deadlock; unset, the library turns it 
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,12 @@ from curricle.recipes.specs.recipe import TokenizerSpec
 
 END_OF_TEXT, END_OF_TEXT_ID = "<|endoftext|>", 0
 
-# Documents encoded at once: enough to keep all cores busy, few enough to bound the memory.
-BATCH_DOCUMENTS = 512
+# Texts encoded at once: enough to keep all cores busy, few enough to bound the memory, of which
+# `tokenizers` takes 115 times the text's.
+BATCH_DOCUMENTS, BATCH_CHARACTERS = 512, 2 << 20
+# GPT-2's splitting into words starts a new one at a space or line end after a letter or digit, so
+# that what stands before and behind is encoded alike alone.
+_WORD_END = re.compile(r"(?<=[^\W_])[ \n]")
 
 # Normalisation, added or removed spaces and unknown characters all show in these.
 HOSTILE_TEXTS = (
@@ -105,11 +110,47 @@ def tokenizer_digest(folder: Path) -> str:
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[Tokens]:
-    """Token ids of each text, without an end-of-text token; shape (tokens,) each."""
-    for start in range(0, len(texts), BATCH_DOCUMENTS):
-        batch = list(texts[start : start + BATCH_DOCUMENTS])
-        for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
-            yield np.asarray(encoding.ids, dtype=np.uint32)
+    """Token ids of each text, without an end-of-text token; shape (tokens,) each.
+
+    Long texts are encoded in pieces where the tokenizer allows it, with the same result.
+    """
+    splits_words = isinstance(tokenizer.pre_tokenizer, ByteLevel) and not tokenizer.normalizer
+    begun: list[Tokens] = []
+    for batch in _batches(texts, BATCH_CHARACTERS if splits_words else None):
+        encodings = tokenizer.encode_batch_fast(
+            [text for text, _ in batch], add_special_tokens=False
+        )
+        for encoding, (_, is_last) in zip(encodings, batch, strict=True):
+            begun.append(np.asarray(encoding.ids, dtype=np.uint32))
+            if is_last:
+                yield begun[0] if len(begun) == 1 else np.concatenate(begun)
+                begun = []
+
+
+def _batches(texts: Iterable[str], piece: int | None) -> Iterator[list[tuple[str, bool]]]:
+    """Pieces of texts, each with whether it is its text's last, in lists of a bounded size."""
+    batch: list[tuple[str, bool]] = []
+    characters = 0
+    for text in texts:
+        for part in _pieces(text, piece):
+            batch.append(part)
+            characters += len(part[0])
+            if characters >= BATCH_CHARACTERS or len(batch) == BATCH_DOCUMENTS:
+                yield batch
+                batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def _pieces(text: str, piece: int | None) -> Iterator[tuple[str, bool]]:
+    start = 0
+    while piece is not None and len(text) - start > piece:
+        end = _WORD_END.search(text, start + piece)
+        if end is None:
+            break
+        yield text[start : end.start()], False
+        start = end.start()
+    yield text[start:], True
 
 
 def decode(tokenizer: Tokenizer, tokens: Iterable[int]) -> str:

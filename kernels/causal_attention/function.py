@@ -32,8 +32,9 @@ def causal_attention(
 
     Returns:
         mixed_BHTD, in the dtype of the queries. Small fp32 problems without dropout on a CPU take
-        `blocked`, all others `torch.nn.functional.scaled_dot_product_attention`; the two agree to
-        fp32's rounding. Which one it is depends on shapes and settings alone.
+        `blocked`, but not the forward pass alone on several threads; all others
+        `torch.nn.functional.scaled_dot_product_attention`. The two agree to fp32's rounding. Which
+        one it is depends on shapes and settings alone.
 
     Like torch's fast forms it can be differentiated once. Where more is needed, call it under
     `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`, which it obeys.
@@ -59,6 +60,9 @@ def _takes_blocks(query_BHTD: Tensor, key_BGTD: Tensor, value_BGTD: Tensor) -> b
     kept = batch * heads * length**2 // 2
     return (
         not torch.compiler.is_compiling()
+        # Many small steps, at each of which threads wait for one another: on two busy cores the
+        # forward pass takes twice to ten times torch's time, on one thread two thirds of it.
+        and (torch.is_grad_enabled() or torch.get_num_threads() == 1)
         and all(each.device.type == "cpu" and each.dtype == torch.float32 for each in tensors)
         and all(each.shape == query_BHTD.shape for each in tensors)
         and kept <= _MAX_ELEMENTS

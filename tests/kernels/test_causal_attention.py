@@ -137,6 +137,18 @@ def test_large_problems_are_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert causal_attention(*make_case((2, 2, 20, 8))).shape == (2, 2, 20, 8)
 
 
+def test_the_forward_pass_alone_is_torchs_on_several_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forbid_blocks(monkeypatch)
+    torch.set_num_threads(2)  # the fixture sets it back
+    case = make_case((2, 2, 20, 8))
+    with torch.no_grad():
+        assert torch.equal(
+            causal_attention(*case), F.scaled_dot_product_attention(*case, is_causal=True)
+        )
+
+
 def test_no_sequences() -> None:
     assert causal_attention(*make_case((0, 2, 20, 8))).shape == (0, 2, 20, 8)
 

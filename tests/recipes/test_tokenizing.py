@@ -68,6 +68,35 @@ def test_texts_encoded_in_batches_are_encoded_one_by_one(monkeypatch: pytest.Mon
     assert whole[4] == next(iter(encode(_tokenizer(), [texts[4]]))).tolist()
 
 
+@given(
+    st.text(st.sampled_from("ab1_.'s \n\t\r\x1c\u00a0\u2028é漢"), max_size=80), st.integers(1, 20)
+)
+def test_long_texts_are_encoded_in_pieces_like_whole_ones(text: str, size: int) -> None:
+    whole = _tokenizer().encode(text, add_special_tokens=False).ids
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("curricle.recipes.tokenizing.BATCH_CHARACTERS", size)
+        one, other, last = encode(_tokenizer(), [text, "", text])
+    assert one.tolist() == last.tolist() == whole
+    assert other.tolist() == []
+
+
+def test_a_huge_text_is_encoded_in_memory_for_a_small_one() -> None:
+    script = (
+        "import resource\n"
+        "from curricle.recipes.tokenizing import encode, train\n"
+        "tokenizer = train(['the carriage horse trotted down the road'] * 9, 300)\n"
+        "text = 'the carriage horse trotted. ' * (1 << 20)\n"
+        "(tokens,) = encode(tokenizer, [text])\n"
+        "assert len(tokens) > 1 << 20\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    # The text has 28 MiB; encoded at once it would take over 3 GiB.
+    assert int(done.stdout) < 1 << 20
+
+
 def test_the_same_documents_give_the_same_file_in_another_process(
     documents: Path, tmp_path: Path
 ) -> None:

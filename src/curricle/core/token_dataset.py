@@ -32,6 +32,8 @@ DOCUMENT_SCHEMA = pa.schema(
     ]
 )
 MAX_SHARD_TOKENS = 1 << 28
+# Rows of the document table that wait in memory to be written.
+WAITING_ROWS = 10_000
 
 Tokens = npt.NDArray[np.int64]
 
@@ -55,6 +57,8 @@ class DatasetWriter:
         self._vocabulary_size, self._end_of_text = vocabulary_size, end_of_text
         self._shards: list[dict[str, Any]] = []
         self._rows: list[dict[str, Any]] = []
+        self._totals: dict[str, dict[str, int]] = {}
+        self._table = pq.ParquetWriter(folder / DOCUMENTS, DOCUMENT_SCHEMA, compression="zstd")
 
     def write_domain(self, domain: str, documents: Iterable[TokenizedDocument]) -> None:
         """Append all documents of one domain."""
@@ -80,15 +84,15 @@ class DatasetWriter:
 
         `manifest` adds keys such as `tokenizer`, `steps` or `dropped`.
         """
-        table = pa.Table.from_pylist(self._rows, schema=DOCUMENT_SCHEMA)
-        pq.write_table(table, self._folder / DOCUMENTS, compression="zstd")
+        self._write_rows()
+        self._table.close()
         content = {
             "format": 1,
             "dtype": self._dtype.str,
             "vocabulary_size": self._vocabulary_size,
             "end_of_text": self._end_of_text,
             "shards": self._shards,
-            "domains": self._domain_totals(),
+            "domains": self._totals,
             **manifest,
         }
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
@@ -116,15 +120,17 @@ class DatasetWriter:
             }
         )
         shard["tokens"] += tokens
+        entry = self._totals.setdefault(domain, {"documents": 0, "bytes": 0, "tokens": 0})
+        entry["documents"] += 1
+        entry["bytes"] += document.bytes
+        entry["tokens"] += tokens
+        if len(self._rows) >= WAITING_ROWS:
+            self._write_rows()
 
-    def _domain_totals(self) -> dict[str, dict[str, int]]:
-        totals: dict[str, dict[str, int]] = {}
-        for row in self._rows:
-            entry = totals.setdefault(row["domain"], {"documents": 0, "bytes": 0, "tokens": 0})
-            entry["documents"] += 1
-            entry["bytes"] += row["bytes"]
-            entry["tokens"] += row["tokens"]
-        return totals
+    def _write_rows(self) -> None:
+        table = pa.Table.from_pylist(self._rows, schema=DOCUMENT_SCHEMA)
+        self._table.write_table(table)
+        self._rows = []
 
 
 class TokenDataset:
