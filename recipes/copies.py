@@ -1,6 +1,7 @@
 """Which texts are exact or near copies of known ones, told batch by batch."""
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -11,6 +12,9 @@ from curricle.recipes.documents import normalized
 from curricle.recipes.jaccard import exact_jaccard
 from curricle.recipes.minhash import MinHashSettings, Signatures, sign
 from curricle.recipes.shingles import Shingles, shingle
+
+# Texts compared at once: each comparison sorts the references anew.
+CHARACTERS = 4 << 20
 
 
 class CopyFinder:
@@ -34,6 +38,12 @@ class CopyFinder:
 
     def find(self, texts: Sequence[str]) -> npt.NDArray[np.bool_]:
         """Which of `texts` are copies; shape (texts,)."""
+        ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
+        cuts = [0, *(np.flatnonzero(np.diff(ends // CHARACTERS)) + 1).tolist(), len(texts)]
+        found = [self._find(texts[start:end]) for start, end in itertools.pairwise(cuts)]
+        return np.concatenate(found)
+
+    def _find(self, texts: Sequence[str]) -> npt.NDArray[np.bool_]:
         shingles = shingle(texts, self._settings.ngram)
         near = self._near(shingles, self._sign(shingles))
         return near | np.array([_digest(text) in self._exact for text in texts], dtype=np.bool_)

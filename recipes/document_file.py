@@ -88,8 +88,11 @@ class Documents:
                 yield chosen.slice(start, BATCH_ROWS)
             return
         try:
-            for batch in self._file().iter_batches(BATCH_ROWS, columns=columns):
-                yield pa.Table.from_batches([batch])
+            file = self._file()
+            # Of all row groups at once Arrow would read several ahead.
+            for group in range(file.num_row_groups):
+                for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns):
+                    yield pa.Table.from_batches([batch])
         except (OSError, pa.ArrowException) as error:
             raise IntegrityError(f"{self._source}: {error}") from None
 

@@ -114,9 +114,8 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[Tokens]:
 
     Long texts are encoded in pieces where the tokenizer allows it, with the same result.
     """
-    splits_words = isinstance(tokenizer.pre_tokenizer, ByteLevel) and not tokenizer.normalizer
     begun: list[Tokens] = []
-    for batch in _batches(texts, BATCH_CHARACTERS if splits_words else None):
+    for batch in _batches(texts, BATCH_CHARACTERS if _splits_words(tokenizer) else None):
         encodings = tokenizer.encode_batch_fast(
             [text for text, _ in batch], add_special_tokens=False
         )
@@ -125,6 +124,14 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[Tokens]:
             if is_last:
                 yield begun[0] if len(begun) == 1 else np.concatenate(begun)
                 begun = []
+
+
+def _splits_words(tokenizer: Tokenizer) -> bool:
+    """Whether texts are split as GPT-2's are, and nothing is done to them before."""
+    splitter: Any = tokenizer.pre_tokenizer
+    if not isinstance(splitter, ByteLevel) or tokenizer.normalizer is not None:
+        return False
+    return bool(splitter.use_regex and not splitter.add_prefix_space)
 
 
 def _batches(texts: Iterable[str], piece: int | None) -> Iterator[list[tuple[str, bool]]]:
