@@ -9,6 +9,7 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from curricle.tasks.plan import StudyPlan
+from curricle.tasks.registry import register
 from curricle.tasks.session import Session, open_session
 
 # A thread mostly waits for a worker process; two more than there are cores keep all of them fed
@@ -37,7 +38,9 @@ def stage(name: str, after: Sequence[StageFlow] = ()) -> Callable[[StageBody], S
                 for earlier in after:
                     if earlier.name not in session.results:
                         earlier(study, overrides)
+                register(plan, session.store)
                 session.results[name] = body(session, plan)
+                register(plan, session.store)
                 return session.results[name]
 
         run.__doc__ = body.__doc__

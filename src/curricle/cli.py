@@ -11,10 +11,12 @@ import click
 
 from curricle import __version__
 from curricle.commands.common import json_option, open_plan, study_options, writing
+from curricle.commands.diff import diff
 from curricle.commands.dropped import with_dropped
 from curricle.commands.evaluate import STUDY, evaluate
 from curricle.commands.export import export
 from curricle.commands.fit import fit
+from curricle.commands.gc import gc
 from curricle.core.errors import CurricleError, InputError
 
 if TYPE_CHECKING:
@@ -203,8 +205,10 @@ def verify(store: str, as_json: bool) -> None:
         raise CurricleError(f"{len(problems)} files of {store} aren't what their records say")
 
 
+commands.add_command(diff)
 commands.add_command(export)
 commands.add_command(fit)
+commands.add_command(gc)
 
 
 @commands.command()

@@ -217,3 +217,9 @@ def check_repetition(curricle: Curricle, study: Path, folder: Path) -> None:
     status = json.loads(curricle("status", str(study), "--json").stdout)
     assert all(row["done"] == row["steps"] for row in status)
     assert curricle("verify", "store").returncode == 0
+    difference = json.loads(curricle("diff", str(study), str(study), "--json").stdout)
+    assert difference["settings"] == {}
+    assert {cell["verdict"] for cell in difference["results"]} == {None}
+    garbage = json.loads(curricle("gc", "store", "--older-than", "0", "--json").stdout)
+    assert garbage["studies"] == ["tiny"]
+    assert garbage["artifacts"] == {}, "a finished study refers to all it has made"

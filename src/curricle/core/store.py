@@ -42,7 +42,7 @@ KINDS = (
     "report",
 )
 RECORD = "record.json"
-STAGING, UNFINISHED = ".staging", ".unfinished"
+STAGING, UNFINISHED, NOTES = ".staging", ".unfinished", ".studies"
 
 Build = Callable[[Path], Mapping[str, Any] | None]
 
@@ -169,21 +169,55 @@ class Store:
         """
         artifact = request.artifact
         if self.exists(artifact):
-            self._drop_unfinished(artifact)
+            self.drop_unfinished(artifact)
             return artifact
         with self._staging() as folder, room(folder.parent):
             facts = build(folder) or {}
             record = _record(request, artifact, folder, facts)
             with self._reached():
                 self._commit(artifact, folder, record)
-        self._drop_unfinished(artifact)
+        self.drop_unfinished(artifact)
         return artifact
 
-    def _drop_unfinished(self, artifact: Artifact) -> None:
+    def remove(self, artifact: Artifact) -> None:
+        """Delete the artifact, its record first: what is left half-way is no artifact any more."""
+        folder = f"{self.base}/{artifact.key}"
+        with self._reached():
+            self.files.rm_file(f"{folder}/{RECORD}")
+            self.files.rm(folder, recursive=True)
+
+    def unfinished_artifacts(self) -> list[Artifact]:
+        """The artifacts of which unfinished work is kept."""
+        with self._reached():
+            folders = self.files.glob(f"{self.base}/{UNFINISHED}/*/*/*")
+        return [Artifact(*path.split("/")[-3:]) for path in sorted(folders)]
+
+    def drop_unfinished(self, artifact: Artifact) -> None:
+        """Delete the unfinished work on an artifact, if there is any."""
         leftover = f"{self.base}/{UNFINISHED}/{artifact.key}"
         with self._reached(), contextlib.suppress(FileNotFoundError):
             if self.files.exists(leftover):
                 self.files.rm(leftover, recursive=True)
+
+    def notes(self) -> dict[str, str]:
+        """What studies have noted about themselves, by name."""
+        with self._reached():
+            paths = self.files.glob(f"{self.base}/{NOTES}/*.json")
+            return {Path(path).stem: self.files.cat_file(path).decode() for path in sorted(paths)}
+
+    def write_note(self, name: str, text: str | None) -> None:
+        """Replace the note of that name in one step, or delete it (None)."""
+        path = f"{self.base}/{NOTES}/{name}.json"
+        with self._reached():
+            if text is None:
+                self.files.rm_file(path)
+            elif self.is_local:
+                partial = Path(f"{path}.{uuid.uuid4().hex}")
+                partial.parent.mkdir(exist_ok=True)
+                partial.write_text(text, encoding="utf-8")
+                partial.replace(path)
+            else:
+                self.files.pipe_file(path, text.encode())
 
     def verify(self, artifact: Artifact) -> list[str]:
         """What is wrong with the artifact's files against the record's sizes and SHA-256 sums."""
