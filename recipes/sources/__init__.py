@@ -6,6 +6,8 @@ from typing import Any
 from curricle.recipes.documents import Document, Drops
 from curricle.recipes.sources import files, hugging_face, python_environment
 from curricle.recipes.specs.sources import HuggingFaceSource, PythonEnvironmentSource, Source
+from curricle.recipes.specs.spectrum import SpectrumSource
+from curricle.recipes.spectrum import generating as spectrum
 
 
 def identity_of(source: Source) -> dict[str, Any]:
@@ -14,6 +16,8 @@ def identity_of(source: Source) -> dict[str, Any]:
         return python_environment.identity(source)
     if isinstance(source, HuggingFaceSource):
         return hugging_face.identity(source)
+    if isinstance(source, SpectrumSource):
+        return spectrum.identity(source)
     return files.identity(source)
 
 
@@ -23,4 +27,6 @@ def read_source(source: Source, seed: int, drops: Drops) -> Iterator[Document]:
         return python_environment.read(source, seed, drops)
     if isinstance(source, HuggingFaceSource):
         return hugging_face.read(source, drops)
+    if isinstance(source, SpectrumSource):
+        return spectrum.read(source)
     return files.read(source, drops)

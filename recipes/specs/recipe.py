@@ -18,11 +18,12 @@ class TokenizerSpec(Spec):
     """The one tokenizer of all recipes, and the length of the windows.
 
     `byte-level-bpe` is trained on the base corpus and has up to `vocabulary_size` tokens; `gpt2` is
-    GPT-2's; `hugging-face` is the one at `path`: a `tokenizer.json`, a folder with one (or with
-    `vocab.json` and `merges.txt`), or a name on the hub whose files are in the local cache.
+    GPT-2's; `spectrum` is the closed vocabulary of the source of that name; `hugging-face` is the
+    one at `path`: a `tokenizer.json`, a folder with one (or with `vocab.json` and `merges.txt`), or
+    a name on the hub whose files are in the local cache.
     """
 
-    algorithm: Literal["byte-level-bpe", "gpt2", "hugging-face"] = "byte-level-bpe"
+    algorithm: Literal["byte-level-bpe", "gpt2", "spectrum", "hugging-face"] = "byte-level-bpe"
     path: str | None = None
     vocabulary_size: Annotated[int, Field(ge=257)] = 4096
     sequence_length: Annotated[int, Field(ge=2)] = 128

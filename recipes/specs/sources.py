@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from curricle.recipes.specs.base import Name, PositiveFloat, Spec, refuse
+from curricle.recipes.specs.spectrum import SpectrumSource
 
 
 class PythonEnvironmentSource(Spec):
@@ -68,5 +69,6 @@ class HuggingFaceSource(RowsSource):
 
 
 Source = Annotated[
-    PythonEnvironmentSource | FilesSource | HuggingFaceSource, Field(discriminator="source")
+    PythonEnvironmentSource | FilesSource | HuggingFaceSource | SpectrumSource,
+    Field(discriminator="source"),
 ]
