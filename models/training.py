@@ -18,6 +18,7 @@ from curricle.core.jobs import TrainingSpec
 from curricle.core.seeds import derive_seed
 from curricle.kernels.onednn import exact_onednn
 from curricle.models.averaging import WeightAverage
+from curricle.models.branch_points import save_branch_point
 from curricle.models.checkpoint import (
     FINAL,
     LAST,
@@ -56,7 +57,8 @@ def train(
 ) -> dict[str, Any]:
     """Train one model; writes weights, `metrics.jsonl` and `validation.parquet` into `output`.
 
-    `inputs`: `dataset` and `validation` (dataset folders), `order`. With a place for unfinished
+    `inputs`: `dataset` and `validation` (dataset folders), `order`, and for a branch `start`, the
+    folder of the run whose state it begins with. With a place for unfinished
     work the run goes on from its last snapshot. Returns parameters, FLOPs, the loss of the first
     batch (before any update) and of each validation domain; on ranks other than the first nothing.
     Raises InputError if dataset, order, spec and devices don't fit, JobError if the loss stops
@@ -90,14 +92,17 @@ class TrainingRun:
         self.snapshot_interval = placement.snapshot_seconds
         self.events = frozenset(
             tokens // spec.tokens_per_step
-            for tokens in (*spec.checkpoints_at, *spec.validations_at, spec.tokens)
+            for tokens in (
+                *(*spec.checkpoints_at, *spec.validations_at),
+                *(*spec.states_at, spec.tokens),
+            )
         )
         self.done = 0
         self.kept: list[Path] = []
 
     def resume(self) -> None:
-        """Go on from the last snapshot, if there is one."""
-        snapshot = self.snapshots.latest(self.output)
+        """Go on from the last snapshot, if there is one, else from where the run branches off."""
+        snapshot = self.snapshots.latest(self.output) or self.data.start
         if snapshot is not None:
             restore_state(snapshot.tensors, self.model, self.optimizer, self.average)
             self.done = snapshot.step
@@ -128,13 +133,14 @@ class TrainingRun:
         if not self.fabric.is_global_zero:
             return {}
         domains = self._validate(weights)
-        rounds = len({*spec.validations_at, spec.tokens})
+        trained = spec.tokens - spec.start_at
+        rounds = sum(at > spec.start_at for at in {*spec.validations_at, spec.tokens})
         validated = sum(int(value["samples"]) for value in domains.values()) * rounds
         flops = forward_flops_per_token(spec.model) * spec.model.sequence_length
         return {
             "parameters": count_parameters(self.model),
             "tokens": spec.tokens,
-            "training_flops": spec.tokens * training_flops_per_token(spec.model),
+            "training_flops": trained * training_flops_per_token(spec.model),
             "validation_flops": validated * flops,
             "first_loss": self.log.first_loss,
             "validation": domains,
@@ -185,6 +191,8 @@ class TrainingRun:
         if tokens in self.spec.checkpoints_at:
             self._save(model_weights(self.model), checkpoint_name(tokens))
             self.kept.append(self.output / checkpoint_name(tokens))
+        if tokens in self.spec.states_at:
+            self._keep_state(tokens)
         if tokens in self.spec.validations_at and self.done < self.spec.steps:
             weights = self._weights_that_count()
             if self.fabric.is_global_zero:
@@ -197,6 +205,12 @@ class TrainingRun:
             raise InterruptedJobError(
                 f"stopped on request after {self.done} of {self.spec.steps} steps"
             )
+
+    def _keep_state(self, tokens: int) -> None:
+        """Write the full state for branches."""
+        state = collect_state(self.model, self.optimizer, self.average)
+        if self.fabric.is_global_zero:
+            self.kept.append(save_branch_point(self.output, tokens, state, self.log.facts))
 
     def _make_average(self) -> WeightAverage | None:
         if self.spec.averaging is None:

@@ -13,18 +13,24 @@ from curricle.core.jobs import TrainingSpec
 from curricle.core.order_file import ORDER, Order, batch_at, read_order
 from curricle.core.plain import fingerprint, to_plain
 from curricle.core.token_dataset import MANIFEST, TokenDataset
+from curricle.models.branch_points import branch_point_name, load_branch_point
 from curricle.models.placement import Placement
+from curricle.models.snapshots import Snapshot
 from curricle.models.validation import select_samples
 
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """Dataset, order and held-out data of a run; `identity` tells its snapshots from others'."""
+    """Dataset, order and held-out data of a run; `identity` tells its snapshots from others'.
+
+    `start` is the state that a branch begins with.
+    """
 
     dataset: TokenDataset
     validation: TokenDataset
     order: Order
     identity: str
+    start: Snapshot | None
 
     def micro_batches(self, spec: TrainingSpec, step: int, rank: int, ranks: int) -> Tensor:
         """This rank's share of the batch at `step`: token ids (micro-batches, samples, T + 1).
@@ -41,7 +47,10 @@ class TrainingInputs:
 def open_inputs(
     spec: TrainingSpec, inputs: Mapping[str, Path], placement: Placement
 ) -> TrainingInputs:
-    """Open `dataset`, `validation`, `order`. Raises InputError unless they and the spec fit."""
+    """Open `dataset`, `validation`, `order` and, for a branch, `start`.
+
+    Raises InputError unless they and the spec fit.
+    """
     length = spec.model.sequence_length
     dataset = TokenDataset(inputs["dataset"], length)
     order = read_order(inputs["order"], len(dataset))
@@ -57,7 +66,11 @@ def open_inputs(
         "order": _digest(inputs["order"] / ORDER),
         "dataset": _digest(inputs["dataset"] / MANIFEST),
     }
-    return TrainingInputs(dataset, validation, order, fingerprint(parts))
+    start = None
+    if spec.start_at:
+        start = load_branch_point(inputs["start"], spec)
+        parts["start"] = _digest(inputs["start"] / branch_point_name(spec.start_at))
+    return TrainingInputs(dataset, validation, order, fingerprint(parts), start)
 
 
 def _check_order(spec: TrainingSpec, samples: int, ordered: int) -> None:
@@ -86,7 +99,7 @@ def _check_batches(spec: TrainingSpec, devices: int) -> None:
 
 
 def _check_points(spec: TrainingSpec) -> None:
-    for name in ("checkpoints_at", "validations_at"):
+    for name in ("checkpoints_at", "validations_at", "states_at"):
         points: tuple[int, ...] = getattr(spec, name)
         if wrong := [at for at in points if at % spec.tokens_per_step or not 0 < at <= spec.tokens]:
             raise InputError(

@@ -86,6 +86,10 @@ class TrainingSpec:
     fp32 master weights. Checkpoints are kept, and validation losses measured, after the given
     numbers of tokens, and always at the end. A loss more than `loss_spike` nats above the median of
     the steps before it ends the run.
+
+    The full state is kept after `states_at` tokens, for other runs to branch off. A run with
+    `start_at` is such a branch: it begins with the state after so many tokens of an earlier run,
+    and otherwise is the run that it would be from the beginning.
     """
 
     model: ModelSpec
@@ -99,6 +103,8 @@ class TrainingSpec:
     averaging: AveragingSpec | None = None
     checkpoints_at: tuple[int, ...] = ()
     validations_at: tuple[int, ...] = ()
+    states_at: tuple[int, ...] = ()
+    start_at: int = 0
     validation_tokens_per_domain: int
     loss_spike: float = 4.0
     threads: int = 1
@@ -115,7 +121,7 @@ class TrainingSpec:
 
     @property
     def tokens(self) -> int:
-        """Tokens the run predicts."""
+        """Tokens the run predicts, those before its start included."""
         return self.steps * self.tokens_per_step
 
 

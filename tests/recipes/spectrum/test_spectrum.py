@@ -113,7 +113,7 @@ def test_choices_are_distinct_and_the_right_one_stands_anywhere(
 
 def facts_in(prompt: str) -> dict[tuple[str, str], str]:
     """What a passage says: (who, property) -> value."""
-    found = {}
+    found: dict[tuple[str, str], str] = {}
     patterns = {"home": r"(\w+) lives in (\w+) \.", "food": r"(\w+) eats (\w+) \."}
     for name, pattern in {**patterns, "work": r"(\w+) is a (\w+) \."}.items():
         found |= {(who, name): value for who, value in re.findall(pattern, prompt)}
