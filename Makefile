@@ -25,10 +25,10 @@ check: $(STAMP)
 	$(BIN)/lint-imports --no-cache
 
 test: check
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n auto --dist worksteal -m "not slow"
 
 test-all: check
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist worksteal
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/kernels.py --device cpu

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -41,7 +42,9 @@ socket.getaddrinfo = getaddrinfo
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prefect server for the runs that are killed, which saves their start-up."""
     home = tmp_path_factory.mktemp("prefect")
-    port = "4711"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
     process = subprocess.Popen(
         [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port],
         env={**os.environ, "PREFECT_HOME": str(home)},
