@@ -17,14 +17,17 @@ _SINGULAR = 1e-9
 class AdditiveFit:
     """Result of `fit_additive` for R recipes and S seeds.
 
-    `means` (R,) are the recipes' means at the average seed. `covariance` (R, R) is that of the
-    means divided by the error variance. `effects` (S,) are the seeds' deviations, which sum to 0;
+    `means` (R,) are the recipes' means at the average seed, over `runs` (R,) runs each.
+    `covariance` (R, R) is that of the means divided by the error variance: diag(1 / runs) +
+    factor factor^T with `factor` (R, S). `effects` (S,) are the seeds' deviations, which sum to 0;
     0 where the seed has no value. `variance` is the error variance (None without
     `degrees_of_freedom`). `blocked` tells whether seeds are in the model.
     """
 
     means: Floats
+    runs: Floats
     covariance: Floats
+    factor: Floats
     effects: Floats
     variance: float | None
     degrees_of_freedom: int
@@ -48,24 +51,35 @@ def fit_additive(values: Floats) -> AdditiveFit:
     incidence = present.astype(float)
     reduced = np.diag(present.sum(axis=0)) - incidence.T @ (incidence / runs[:, None])
     used = int(present.any(axis=0).sum())
-    rank = np.linalg.matrix_rank(reduced, rtol=_SINGULAR, hermitian=True)
-    blocked = bool(rank == used - 1)
-    inverse = np.zeros_like(reduced)
-    if blocked:
-        inverse = np.linalg.pinv(reduced, rtol=_SINGULAR, hermitian=True)
+    root, rank = _root_of_inverse(reduced)
+    blocked = rank == used - 1
+    if not blocked:
+        root = np.zeros_like(root)
+    inverse = root @ root.T
     effects = inverse @ (filled.sum(axis=0) - incidence.T @ (filled.sum(axis=1) / runs))
     means = (filled.sum(axis=1) - incidence @ effects) / runs
     shares = incidence / runs[:, None]
+    factor = shares @ root
     residuals = np.where(present, filled - means[:, None] - effects, 0.0)
     degrees = int(present.sum()) - len(values) - (used - 1 if blocked else 0)
     return AdditiveFit(
         means=means + centre,
-        covariance=np.diag(1.0 / runs) + shares @ inverse @ shares.T,
+        runs=runs.astype(float),
+        covariance=np.diag(1.0 / runs) + factor @ factor.T,
+        factor=factor,
         effects=effects,
         variance=_variance(residuals, degrees, values[present]),
         degrees_of_freedom=degrees,
         blocked=blocked,
     )
+
+
+def _root_of_inverse(symmetric: Floats) -> tuple[Floats, int]:
+    """A matrix whose product with its transpose is the pseudo-inverse, and the rank."""
+    values, vectors = np.linalg.eigh(symmetric)
+    kept = values > _SINGULAR * values[-1]
+    scale = np.where(kept, values, np.inf) ** -0.5
+    return vectors * scale, int(kept.sum())
 
 
 def _variance(residuals: Floats, degrees_of_freedom: int, values: Floats) -> float | None:

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from curricle.core.bootstrap import LEAST_DOCUMENTS
+
 Floats = npt.NDArray[np.float64]
 
 MINIMUM_SEED_AGREEMENT = 0.5
@@ -73,6 +75,15 @@ def no_recipe_values_caution(recipes: Sequence[str]) -> Caution:
         name="no-values",
         recipes=tuple(recipes),
         text=f"Left out, since no run of it has a value: {_listed(recipes)}.",
+    )
+
+
+def few_documents_caution() -> Caution:
+    """For values by document that don't allow an interval over documents."""
+    return Caution(
+        name="few-documents",
+        text=f"Fewer than {LEAST_DOCUMENTS} documents in a domain, or not the same for all "
+        "recipes: the intervals are about these documents alone.",
     )
 
 

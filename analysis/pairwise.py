@@ -12,9 +12,14 @@ given confidence. What a study asks of its controls is planned, though: does eac
 recipe, the baseline? For that question alone the family is as large as the number of controls
 (Bonferroni). Among all pairs three seeds leave a factor of 7 or more on the standard error, too
 blunt to see a control lose by ten times the candidates' noise with every seed.
+
+Where values were measured on documents, what another sample of documents would change is a second,
+independent part of every difference's variance. Its degrees of freedom join those of the seeds by
+Welch and Satterthwaite, and more seeds don't make it smaller.
 """
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +27,8 @@ import numpy.typing as npt
 from scipy.stats import t as student
 
 from curricle.analysis.additive_model import AdditiveFit, fit_additive
+from curricle.analysis.document_noise import DocumentNoise
 from curricle.analysis.simultaneous import SMALLEST_P, Family, all_pairs
-from curricle.core.seeds import generator
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -31,8 +36,6 @@ Bools = npt.NDArray[np.bool_]
 SEED_CAP = 100
 """No advice asks for more seeds than this."""
 
-_DRAWS = 20_000
-_CHUNK = 4_000
 _ROUNDING = 1e-13
 
 
@@ -49,6 +52,7 @@ class Pairwise:
     """
 
     fit: AdditiveFit
+    documents: DocumentNoise | None
     means: Floats
     difference: Floats
     margin: Floats
@@ -61,22 +65,33 @@ class Pairwise:
 
 @dataclass(frozen=True)
 class _Noise:
-    """Per recipe: variance of one run, variance of the mean, degrees of freedom (R,)."""
+    """Per recipe: variance of one run, variance of the mean, degrees of freedom (R,).
+
+    `documents` is the part of a difference's variance that documents make (R, R), on
+    `document_degrees` of freedom.
+    """
 
     run: Floats
     mean: Floats
     degrees_of_freedom: Floats
     pooled: Bools
+    documents: Floats
+    document_degrees: float
 
 
-def compare_all(values: Floats, is_control: Bools, confidence: float) -> Pairwise:
+def compare_all(
+    values: Floats,
+    is_control: Bools,
+    confidence: float,
+    documents: DocumentNoise | None = None,
+) -> Pairwise:
     """Compare all recipes of `values` (R, S) with one another; NaN marks a missing run.
 
     Without two candidates and a degree of freedom among them, controls join the pool.
     """
     pooled = _pool(values, is_control)
     fit = fit_additive(values[pooled])
-    means, noise = _with_controls(values, pooled, fit)
+    means, noise = _with_controls(values, pooled, fit, documents)
     difference = means[:, None] - means[None, :]
     difference[np.abs(difference) <= _ROUNDING * np.abs(means).max()] = 0.0
     margin, p_values = _inference(difference, fit, noise, confidence)
@@ -84,6 +99,7 @@ def compare_all(values: Floats, is_control: Bools, confidence: float) -> Pairwis
     planned_margin, planned_p_values = _planned(difference, margin, p_values, noise, confidence)
     return Pairwise(
         fit=fit,
+        documents=documents,
         means=means,
         difference=difference,
         margin=margin,
@@ -102,7 +118,9 @@ def _pool(values: Floats, is_control: Bools) -> Bools:
     return np.ones(len(values), dtype=bool)
 
 
-def _with_controls(values: Floats, pooled: Bools, fit: AdditiveFit) -> tuple[Floats, _Noise]:
+def _with_controls(
+    values: Floats, pooled: Bools, fit: AdditiveFit, documents: DocumentNoise | None
+) -> tuple[Floats, _Noise]:
     """Means and noise of everybody: the pool's from the fit, a control's from its own runs."""
     variance = np.nan if fit.variance is None else fit.variance
     count = len(values)
@@ -117,7 +135,9 @@ def _with_controls(values: Floats, pooled: Bools, fit: AdditiveFit) -> tuple[Flo
         run[index] = max(variance, own.var(ddof=1)) if len(own) > 1 else variance
         mean[index] = run[index] / len(own)
         degrees[index] = max(len(own) - 1, 1)
-    return means, _Noise(run, mean, degrees, pooled)
+    shared = documents.variances() if documents else np.zeros((count, count))
+    freedom = float(documents.degrees_of_freedom) if documents else np.inf
+    return means, _Noise(run, mean, degrees, pooled, shared, freedom)
 
 
 def _inference(
@@ -129,16 +149,26 @@ def _inference(
     if fit.variance is None:
         return margin, p_values
     inside = np.ix_(noise.pooled, noise.pooled)
-    margin[inside], p_values[inside] = _tukey_kramer(difference[inside], fit, confidence)
+    margin[inside], p_values[inside] = _among_pool(difference[inside], fit, noise, confidence)
     outside = ~(noise.pooled[:, None] & noise.pooled[None, :])
-    error = np.sqrt(noise.mean[:, None] + noise.mean[None, :])[outside]
-    df = _welch(noise.mean, noise.degrees_of_freedom)[outside]
+    error, df = _errors_outside(noise, outside)
     family = all_pairs(count)
     margin[outside] = error * family.criticals(df, confidence)
     p_values[outside] = _games_howell_p(_ratio(difference[outside], error), df, family)
     np.fill_diagonal(margin, 0.0)
     np.fill_diagonal(p_values, 1.0)
     return margin, p_values
+
+
+def _errors_outside(noise: _Noise, outside: Bools) -> tuple[Floats, Floats]:
+    """Standard errors of the differences `outside` the pool, and their degrees of freedom."""
+    sides = np.broadcast_arrays(noise.mean[:, None], noise.mean[None, :])
+    freedom = np.broadcast_arrays(
+        noise.degrees_of_freedom[:, None], noise.degrees_of_freedom[None, :]
+    )
+    parts = [(side[outside], df[outside]) for side, df in zip(sides, freedom, strict=True)]
+    parts.append((noise.documents[outside], np.full(outside.sum(), noise.document_degrees)))
+    return np.sqrt(sum(variance for variance, _ in parts)), _welch(parts)
 
 
 def _planned(
@@ -149,7 +179,7 @@ def _planned(
     outside = ~(noise.pooled[:, None] & noise.pooled[None, :]) & np.isfinite(margin)
     np.fill_diagonal(outside, False)
     margin, p_values = margin.copy(), p_values.copy()
-    error = np.sqrt(noise.mean[:, None] + noise.mean[None, :])[outside]
+    error, _ = _errors_outside(noise, outside)
     # Welch's degrees of freedom are themselves estimated, and too many with three seeds.
     df = np.minimum.outer(noise.degrees_of_freedom, noise.degrees_of_freedom)[outside]
     margin[outside] = error * student.ppf(1 - (1 - confidence) / 2 / max(controls, 1), df)
@@ -158,11 +188,21 @@ def _planned(
     return margin, p_values
 
 
-def _tukey_kramer(difference: Floats, fit: AdditiveFit, confidence: float) -> tuple[Floats, Floats]:
+def _among_pool(
+    difference: Floats, fit: AdditiveFit, noise: _Noise, confidence: float
+) -> tuple[Floats, Floats]:
+    """Tukey-Kramer's margins and p-values; of Games and Howell's kind where documents add noise."""
     family = all_pairs(len(difference))
     error = _standard_errors(fit)
-    margin = error * family.critical(fit.degrees_of_freedom, confidence)
-    return margin, family.p_values(_ratio(difference, error), fit.degrees_of_freedom)
+    documents = noise.documents[np.ix_(noise.pooled, noise.pooled)]
+    if not documents.any():
+        margin = error * family.critical(fit.degrees_of_freedom, confidence)
+        return margin, family.p_values(_ratio(difference, error), fit.degrees_of_freedom)
+    freedom = np.full_like(error, fit.degrees_of_freedom)
+    df = _welch([(error**2, freedom), (documents, np.full_like(error, noise.document_degrees))])
+    error = np.sqrt(error**2 + documents)
+    p_values = _games_howell_p(_ratio(difference, error), df, family)
+    return error * family.criticals(df, confidence), p_values
 
 
 def _games_howell_p(statistics: Floats, degrees_of_freedom: Floats, family: Family) -> Floats:
@@ -185,15 +225,14 @@ def _ratio(difference: Floats, error: Floats) -> Floats:
         return np.where(difference == 0.0, 0.0, np.abs(difference) / error)
 
 
-def _welch(variance: Floats, degrees_of_freedom: Floats) -> Floats:
-    """Degrees of freedom (R, R) of the sum of two variances of means, at least 1.
+def _welch(parts: Sequence[tuple[Floats, Floats]]) -> Floats:
+    """Degrees of freedom of a sum of variances, each with its own, at least 1.
 
     Rounded down to a tenth, so that few values occur.
     """
-    total = variance[:, None] + variance[None, :]
-    part = variance**2 / degrees_of_freedom
+    total = sum(variance for variance, _ in parts)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = total**2 / (part[:, None] + part[None, :])
+        ratio = total**2 / sum(variance**2 / freedom for variance, freedom in parts)
     return np.asarray(np.maximum(np.floor(10 * np.where(np.isfinite(ratio), ratio, 1.0)) / 10, 1.0))
 
 
@@ -227,21 +266,27 @@ def _seeds_to_settle(
         return needed
     group = np.where(noise.pooled, -1, np.arange(count))
     for one, other in itertools.combinations_with_replacement(np.unique(group), 2):
-        threshold = _thresholds(fit, noise, one, other, confidence)
+        critical, variance = _needs(fit, noise, one, other, confidence)
         for row, column in {(one, other), (other, one)}:
             cells = np.ix_(group == row, group == column)
-            needed[cells] = smallest_sufficient(np.abs(difference[cells]), threshold)
+            documents = noise.documents[cells]
+            needed[cells] = _sufficient(np.abs(difference[cells]), critical, variance, documents)
     return needed
 
 
-def _thresholds(fit: AdditiveFit, noise: _Noise, one: int, other: int, confidence: float) -> Floats:
-    """The least significant difference with 2, 3, ... `SEED_CAP` seeds; group -1 is the pool."""
+def _needs(
+    fit: AdditiveFit, noise: _Noise, one: int, other: int, confidence: float
+) -> tuple[Floats, Floats]:
+    """Critical values and a difference's variance with 2, 3, ... `SEED_CAP` seeds.
+
+    Group -1 is the pool.
+    """
     seeds = np.arange(2.0, SEED_CAP + 1)
     pool = int(noise.pooled.sum())
     pool_df = (seeds - 1) * (pool - 1 if fit.blocked else pool)
     if one == other == -1:
         critical = all_pairs(pool).criticals(pool_df, confidence)
-        return np.asarray(critical * np.sqrt(2 * (fit.variance or 0.0) / seeds))
+        return critical, 2 * (fit.variance or 0.0) / seeds
     variances = [
         (fit.variance or 0.0) if side < 0 else float(noise.run[side]) for side in (one, other)
     ]
@@ -252,7 +297,23 @@ def _thresholds(fit: AdditiveFit, noise: _Noise, one: int, other: int, confidenc
     critical = all_pairs(len(noise.run)).criticals(
         sum(variances) ** 2 / (shares[0] + shares[1]), confidence
     )
-    return np.asarray(critical * np.sqrt(sum(variances) / seeds))
+    return critical, sum(variances) / seeds
+
+
+def _sufficient(
+    difference: Floats, critical: Floats, variance: Floats, documents: Floats
+) -> Floats:
+    """The fewest seeds at which `difference` is significant, NaN if none; documents stay as many.
+
+    With noise from documents the critical values are those of the seeds alone.
+    """
+    if not documents.any():
+        return smallest_sufficient(difference, critical * np.sqrt(variance))
+    needed = np.full_like(difference, np.nan)
+    for seeds in range(SEED_CAP, 1, -1):
+        threshold = critical[seeds - 2] * np.sqrt(variance[seeds - 2] + documents)
+        needed[difference > threshold] = seeds
+    return needed
 
 
 def _open_only(needed: Floats, difference: Floats, margin: Floats, values: Floats) -> Floats:
@@ -266,28 +327,3 @@ def smallest_sufficient(difference: Floats, threshold: Floats) -> Floats:
     """The smallest n from 2 on with difference > threshold[n - 2] (decreasing); NaN if none."""
     index = np.searchsorted(-threshold, -difference, side="right")
     return np.where(index < len(threshold), index + 2.0, np.nan)
-
-
-def probability_best(pairwise: Pairwise, candidate: Bools) -> Floats:
-    """Share of 20,000 draws from the means' posterior in which each candidate is the lowest (R,).
-
-    Under a flat prior the posterior is a multivariate t around the means; ties share a draw. NaN
-    for what isn't a candidate, and without an error estimate.
-    """
-    chance = np.full(len(candidate), np.nan)
-    fit, count = pairwise.fit, int(candidate.sum())
-    if fit.variance is None or not count:
-        return chance
-    above = pairwise.difference[candidate, np.argmin(np.where(candidate, pairwise.means, np.inf))]
-    inside = candidate if len(fit.means) == len(candidate) else np.ones(count, dtype=bool)
-    root = np.linalg.cholesky(fit.covariance[np.ix_(inside, inside)])
-    random = generator(0, "probability-best")
-    wins = np.zeros(count)
-    for _ in range(_DRAWS // _CHUNK):
-        chi_squared = random.chisquare(fit.degrees_of_freedom, (_CHUNK, 1))
-        spread = np.sqrt(fit.variance * fit.degrees_of_freedom / chi_squared)
-        draws = above + random.standard_normal((_CHUNK, count)) @ root.T * spread
-        lowest = draws == draws.min(axis=1, keepdims=True)
-        wins += (lowest / lowest.sum(axis=1, keepdims=True)).sum(axis=0)
-    chance[candidate] = wins / _DRAWS
-    return chance

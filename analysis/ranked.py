@@ -24,6 +24,8 @@ class RankedRecipe:
     - `best_rank` to `worst_rank`: the rank set, from 1 + the number of recipes surely better to
       n - the number surely worse.
     - `probability_best`: chance of having the lowest true mean of all candidates (flat prior).
+    - `rank_low` to `rank_high`: a candidate's rank among the candidates in the middle 95 % (the
+      ranking's confidence) of 10,000 draws; of this recipe alone, where rank sets hold jointly.
     - `seeds_to_settle`: for an open verdict, the smallest number of seeds per recipe at which a
       difference as large as this one would be significant; None for more than `SEED_CAP`.
     """
@@ -44,6 +46,8 @@ class RankedRecipe:
     best_rank: int
     worst_rank: int
     probability_best: float | None
+    rank_low: int | None = None
+    rank_high: int | None = None
 
     @property
     def is_candidate(self) -> bool:

@@ -2,8 +2,9 @@
 
 A family is described by the distribution of its largest standardised difference when nothing
 differs and the noise is known (`Family.limit`); what an estimated noise with few degrees of freedom
-adds is integrated over numerically. All pairs of k means (Tukey's studentized range) and any set of
-correlated contrasts (Dunnett's among them) are two cases of the same thing.
+adds is integrated over numerically. All pairs of k means (Tukey's studentized range), one mean
+against all others from one side (Dunnett's one-sided test) and any set of correlated contrasts are
+cases of the same thing.
 """
 
 import functools
@@ -82,12 +83,29 @@ def all_pairs(groups: int) -> Family:
     grid = np.linspace(0.0, _CERTAIN, 2801)
     shifted = ndtr(nodes - np.sqrt(2.0) * grid[:, None])
     table = np.clip(ndtr(nodes) - shifted, 0.0, 1.0) ** (groups - 1) @ density
+    return Family(("all pairs", groups), _tabulated(grid, table))
+
+
+@functools.lru_cache(maxsize=256)
+def one_against_others(groups: int) -> Family:
+    """One of `groups` equally precise means minus each of the others, from above only.
+
+    Dunnett's one-sided family: P(largest <= t) = integral of phi(z) Phi(z + sqrt(2) t)^(k-1) dz.
+    """
+    nodes, weights = _legendre(-8.5, 8.5, 120)
+    density = weights * np.exp(-0.5 * nodes**2) / np.sqrt(2 * np.pi)
+    grid = np.linspace(0.0, _CERTAIN, 2801)
+    table = ndtr(nodes + np.sqrt(2.0) * grid[:, None]) ** (groups - 1) @ density
+    return Family(("one against others", groups), _tabulated(grid, table))
+
+
+def _tabulated(grid: Floats, table: Floats) -> Callable[[Floats], Floats]:
     spline = CubicSpline(grid, table)
 
     def limit(t: Floats) -> Floats:
         return np.asarray(np.clip(spline(np.minimum(t, _CERTAIN)), 0.0, 1.0))
 
-    return Family(("all pairs", groups), limit)
+    return limit
 
 
 def contrasts(correlation: Floats) -> Family:

@@ -27,7 +27,7 @@ class RankingStep(Step):
 
     kind: ClassVar[str] = "ranking"
     verb: ClassVar[str] = "rank"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: str
     runs: tuple[TrainingStep, ...]
     baseline: str

@@ -22,7 +22,7 @@ METHOD = (
     "that would settle it make a difference as large as the observed one significant: even odds, "
     "since the true difference may be smaller.",
     "A rank set runs from 1 + the number of recipes surely better to n - the number surely worse.",
-    "P(best) is the share of 20,000 draws from the posterior of the candidates' means (flat prior) "
+    "P(best) is the share of 10,000 draws from the posterior of the candidates' means (flat prior) "
     "in which the recipe is lowest.",
     "Bars in the ranking plot are comparison intervals, not intervals of the means: recipes differ "
     "if their bars don't overlap.",

@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import studentized_range, ttest_rel, tukey_hsd
 from scipy.stats import t as student
 
-from curricle.analysis.pairwise import SEED_CAP, compare_all, probability_best, smallest_sufficient
+from curricle.analysis.document_noise import DocumentNoise
+from curricle.analysis.pairwise import SEED_CAP, compare_all, smallest_sufficient
 
 RANDOM = np.random.default_rng(11)
 
@@ -160,16 +161,29 @@ def test_comparison_intervals_overlap_exactly_where_nothing_is_decided() -> None
     np.testing.assert_array_equal(apart, np.abs(found.difference) > found.margin)
 
 
-def test_probability_best_of_two_is_the_t_distribution() -> None:
-    values = np.array([[0.0, 0.2, 0.1, 0.4], [0.2, 0.3, 0.4, 0.4]])
-    chance = probability_best(compare_all(values, _none(2), 0.95), ~_none(2))
-    one_sided = ttest_rel(values[0], values[1], alternative="greater").pvalue
-    assert chance[0] == pytest.approx(one_sided, abs=0.01)
-    assert chance.sum() == pytest.approx(1.0)
+def test_documents_widen_the_intervals_and_no_seed_narrows_them() -> None:
+    values = RANDOM.normal(0, 0.1, (5, 3)) + np.linspace(0, 1, 5)[:, None]
+    noise = DocumentNoise(np.eye(5) * 0.3**2, 29)
+    alone, found = compare_all(values, _none(5), 0.95), compare_all(values, _none(5), 0.95, noise)
+    seeds = alone.fit.variance * 2 / 3
+    documents = 2 * 0.3**2
+    df = (seeds + documents) ** 2 / (seeds**2 / alone.fit.degrees_of_freedom + documents**2 / 29)
+    critical = studentized_range.ppf(0.95, 5, np.floor(10 * df) / 10) / np.sqrt(2)
+    assert found.margin[0, 1] == pytest.approx(critical * np.sqrt(seeds + documents), rel=1e-3)
+    assert np.isfinite(alone.seeds_to_settle[0, 1]) or alone.margin[0, 1] < 0.25
+    assert np.isnan(found.seeds_to_settle[0, 1]), "0.25 lies within the documents' own noise"
 
 
-def test_probability_best_leaves_controls_out_and_shares_ties() -> None:
-    values = np.array([[1.0, 2.0], [1.0, 2.0], [3.0, 4.0], [0.0, 0.5]])
-    control = np.array([False, False, False, True])
-    chance = probability_best(compare_all(values, control, 0.95), ~control)
-    np.testing.assert_allclose(chance, [0.5, 0.5, 0.0, np.nan])
+def test_intervals_over_seeds_and_documents_cover_jointly() -> None:
+    """200 tables of 5 recipes, 3 seeds, 2 domains of 20 documents each, all drawn anew."""
+    random, held = np.random.default_rng(5), 0
+    truth = np.array([0.0, 0.2, 0.5, 1.0, 2.0])
+    gaps = truth[:, None] - truth[None, :]
+    for _ in range(200):
+        level = random.normal(0, 5, (1, 2, 20)) + 0.5 * random.normal(size=(5, 2, 20))
+        covariance = sum(np.cov(level[:, domain]) / 20 for domain in range(2)) / 4
+        values = truth[:, None] + level.mean(axis=(1, 2))[:, None] + random.normal(0, 0.3, (5, 3))
+        found = compare_all(values, _none(5), 0.95, DocumentNoise(np.asarray(covariance), 19))
+        held += (np.abs(found.difference - gaps) <= found.margin).all()
+    print(f"of 200: {held=}")
+    assert held >= 0.92 * 200
