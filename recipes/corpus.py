@@ -22,7 +22,7 @@ from curricle.recipes.documents import ROW_GROUP_ROWS, SCHEMA, Drops
 from curricle.recipes.intake import Intake, read_all
 from curricle.recipes.minhash import MinHashSettings
 from curricle.recipes.sources import identity_of
-from curricle.recipes.specs.sources import Source
+from curricle.recipes.specs.sources import RowsSource, Source
 from curricle.recipes.splitting import is_held_out
 from curricle.recipes.spool import Spooled, in_portions
 from curricle.recipes.summaries import held_out_summaries, write_summaries
@@ -43,7 +43,7 @@ def corpus_identity(corpora: Mapping[str, Source]) -> list[dict[str, Any]]:
 
     Raises InputError for a source that isn't there.
     """
-    return sorted((identity_of(source) for source in corpora.values()), key=canonical_json)
+    return sorted((_identity(*item) for item in corpora.items()), key=canonical_json)
 
 
 def build_corpus(
@@ -71,6 +71,17 @@ def build_corpus(
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
     return manifest
+
+
+def _identity(name: str, source: Source) -> dict[str, Any]:
+    try:
+        return identity_of(source)
+    except InputError as error:
+        key = f"corpora.{name}"
+        elsewhere = f"; elsewhere: --set {key}.path=…" if isinstance(source, RowsSource) else ""
+        raise InputError(
+            f"{key}: {error.found}", expected=error.expected, fix=error.fix + elsewhere
+        ) from None
 
 
 def _write_splits(

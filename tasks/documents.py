@@ -61,6 +61,7 @@ class DocumentsStep(Step):
 
     kind: ClassVar[str] = "documents"
     verb: ClassVar[str] = "apply step"
+    version: ClassVar[int] = 2
     step: RecipeStep
     documents: Step
     seed: int

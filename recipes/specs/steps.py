@@ -4,7 +4,14 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from curricle.recipes.specs.base import Fraction, PositiveInt, ProperFraction, Spec, refuse
+from curricle.recipes.specs.base import (
+    Fraction,
+    Name,
+    PositiveInt,
+    ProperFraction,
+    Spec,
+    refuse,
+)
 from curricle.recipes.specs.measurements import (
     Measurement,
     MinHashSignatures,
@@ -151,6 +158,24 @@ class Bucket(BaseStep):
         return self.model_dump(mode="json", exclude={"by"})
 
 
+class Select(BaseStep):
+    """Keep the documents of some domains, or of some sources: which corpus to train on.
+
+    `source_patterns` are patterns as in a shell; `*` stands for any characters, slashes included.
+    """
+
+    dimension: ClassVar[str] = "corpora"
+    step: Literal["select"]
+    domains: tuple[Name, ...] = ()
+    source_patterns: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _selects(self) -> Self:
+        if not self.domains and not self.source_patterns:
+            refuse("select without domains or source_patterns", "one of them, or both", "name some")
+        return self
+
+
 class ShuffleLetters(BaseStep):
     """Bad control: the letters inside each word in random order."""
 
@@ -168,8 +193,8 @@ class ShuffleWords(BaseStep):
 class DuplicateDocuments(BaseStep):
     """Bad control, and the start of deduplication recipes: add copies and near-copies.
 
-    Copies make up about `share` of the result. A part `near` of them has a share `edits` of its
-    words replaced by other words of the same document.
+    Copies make up about `share` of the result. Of a part `near` of them some words are replaced by
+    other words of the same document: in each copy a share of its own, drawn evenly up to `edits`.
     """
 
     dimension: ClassVar[str] = "deduplication"
@@ -209,6 +234,7 @@ Step = Annotated[
     | ClassifierFilter
     | Bucket
     | Decontaminate
+    | Select
     | ShuffleLetters
     | ShuffleWords
     | DuplicateDocuments

@@ -27,6 +27,7 @@ from curricle.recipes.specs.steps import (
     ForeignDomain,
     MinHashDedup,
     PartDedup,
+    Select,
     ShuffleLetters,
     ShuffleWords,
     Step,
@@ -37,6 +38,7 @@ from curricle.recipes.steps.controls import duplicate_documents, foreign_domain
 from curricle.recipes.steps.deduplication import exact_dedup, minhash_dedup
 from curricle.recipes.steps.parts import part_dedup
 from curricle.recipes.steps.rules import rule_filter
+from curricle.recipes.steps.selection import select
 from curricle.recipes.steps.shuffling import shuffle_letters, shuffle_words
 
 DOCUMENTS, ACCOUNTS = "documents.parquet", "steps.json"
@@ -89,6 +91,8 @@ def transform_of(step: Step, documents: Documents, measured: Path | None, seed: 
             return part_dedup(step, documents)
         case C4():
             return c4(step)
+        case Select():
+            return select(step)
         case ShuffleLetters():
             return lambda batch, _: shuffle_letters(batch.table, seed)
         case ShuffleWords():

@@ -27,7 +27,8 @@ def duplicate_documents(step: DuplicateDocuments, seed: int) -> Transform:
             copies = int(copies_per_document + random.random())
             for number in range(1, copies + 1):
                 is_near = random.random() < step.near
-                text = edited(row["text"], step.edits, random) if is_near else row["text"]
+                edits = step.edits * random.random() if is_near else 0.0
+                text = edited(row["text"], edits, random) if is_near else row["text"]
                 rows.append({**row, "id": f"{row['id']}#copy-{number}", "text": text})
         return pa.Table.from_pylist(rows, schema=batch.table.schema)
 

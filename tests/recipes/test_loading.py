@@ -1,9 +1,11 @@
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from curricle.core.errors import InputError
-from curricle.recipes.loading import catalog_names, load_study
+from curricle.recipes.loading import load_study
+from curricle.recipes.study_files import catalog_names
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "catalog" / "quickstart.yaml"
 
@@ -26,6 +28,20 @@ def test_the_quickstart_covers_three_dimensions_and_its_controls() -> None:
         "bad-control",
         "subtle-control",
     }
+
+
+def test_the_seven_domains_cover_four_dimensions_and_controls() -> None:
+    recipes = load_study("seven-domains").recipes
+    candidates = [recipe for recipe in recipes.values() if recipe.role == "candidate"]
+    assert Counter(recipe.dimension for recipe in candidates) == {
+        "none": 1,
+        "mixing": 9,
+        "corpora": 3,
+        "filtering": 6,
+        "deduplication": 4,
+    }
+    assert sum(recipe.role == "bad-control" for recipe in recipes.values()) == 2
+    assert len({str(recipe.dataset_spec) for recipe in recipes.values()}) == len(recipes)
 
 
 def test_overrides_are_yaml() -> None:

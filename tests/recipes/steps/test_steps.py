@@ -34,6 +34,8 @@ STEPS: list[dict[str, Any]] = [
     {"step": "compression-ratio", "maximum_compression_ratio": 1.5},
     {"step": "bucket", "by": "mtld", "upper": 0.5},
     {"step": "bucket", "by": "words", "lower": 0.4, "scope": "all"},
+    {"step": "select", "domains": ["prose"]},
+    {"step": "select", "source_patterns": ["*1", "x"]},
     {"step": "shuffle-letters"},
     {"step": "shuffle-words"},
     {"step": "duplicate-documents"},
