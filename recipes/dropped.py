@@ -14,6 +14,8 @@ from curricle.core.errors import IntegrityError
 from curricle.recipes.documents import DropCounts, Drops
 
 DROPPED = "dropped.parquet"
+# The reason of whatever ranks or limits a score for documents that have none.
+NO_SCORE = "no-score"
 # Examples kept per reason and domain, and the characters shown of each: enough to judge a rule by,
 # and a few megabytes at most whatever the corpus.
 EXAMPLES, EXCERPT = 50, 400

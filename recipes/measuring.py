@@ -13,11 +13,13 @@ from curricle.core.errors import InputError
 from curricle.core.questions import read_questions
 from curricle.recipes.classifier import train_classifier
 from curricle.recipes.document_file import Documents
+from curricle.recipes.given_scores import given_scores
 from curricle.recipes.hashing import Hashes
 from curricle.recipes.minhash import Signatures, sign
 from curricle.recipes.named_texts import read_texts
 from curricle.recipes.shingles import shingle
 from curricle.recipes.specs.measurements import (
+    GivenScores,
     Measurement,
     MinHashSignatures,
     QualityClassifier,
@@ -46,6 +48,20 @@ def measure(measurement: Measurement, documents: Documents, folder: Path) -> dic
             return _classify(measurement, documents, folder)
         case SharedNgrams():
             return _count_shared(measurement, documents, folder)
+        case GivenScores():
+            return _look_up(measurement, documents, folder)
+
+
+def column_of(measurement: Measurement) -> str:
+    """The column under which a measurement that is one number a document is stored."""
+    match measurement:
+        case Statistics(names=(name,)):
+            return name
+        case GivenScores(column=column):
+            return column
+        case SharedNgrams():
+            return SHARED_NGRAMS
+    return GOOD
 
 
 def read_columns(folder: Path) -> dict[str, Values]:
@@ -92,6 +108,12 @@ def _classify(spec: QualityClassifier, documents: Documents, folder: Path) -> di
     facts = _write_columns(folder, documents, lambda texts: {GOOD: classifier.probabilities(texts)})
     fit = (*(classifier.probabilities(good) >= 0.5), *(classifier.probabilities(bad) < 0.5))
     return {**facts, "good": len(good), "bad": len(bad), "training-accuracy": float(np.mean(fit))}
+
+
+def _look_up(spec: GivenScores, documents: Documents, folder: Path) -> dict[str, Any]:
+    values = given_scores(spec, documents.column("id"))
+    pq.write_table(pa.table({spec.column: values}), folder / STATISTICS, compression="zstd")
+    return {"documents": len(values), "without-score": int(np.isnan(values).sum())}
 
 
 def _count_shared(spec: SharedNgrams, documents: Documents, folder: Path) -> dict[str, Any]:

@@ -38,8 +38,9 @@ class MeasurementStep(Step):
     @functools.cached_property
     def spec(self) -> Mapping[str, Any]:
         """The settings, and the content of the texts that they name."""
-        content = content_of(self.measurement.sources, self.measurement.question_files)
-        return {**self.measurement.identity, "content": content}
+        spec = self.measurement
+        content = content_of(spec.sources, spec.question_files, spec.score_files)
+        return {**spec.identity, "content": content}
 
     @property
     def inputs(self) -> Mapping[str, Step]:

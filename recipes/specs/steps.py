@@ -15,8 +15,7 @@ from curricle.recipes.specs.base import (
 from curricle.recipes.specs.measurements import (
     Measurement,
     MinHashSignatures,
-    QualityClassifier,
-    StatisticName,
+    Score,
     Statistics,
 )
 from curricle.recipes.specs.rules import (
@@ -26,10 +25,12 @@ from curricle.recipes.specs.rules import (
     Decontaminate,
     FineWeb,
     FleschReadingEase,
+    GivenScore,
     GopherQuality,
     GopherRepetition,
     Length,
     Mtld,
+    Perplexity,
 )
 from curricle.recipes.specs.sources import Source
 
@@ -131,12 +132,12 @@ class C4(BaseStep):
 class Bucket(BaseStep):
     """Keep the documents between two quantiles of a score, ranked in all or per domain.
 
-    `by` is a statistic, or a classifier trained for it. Equal scores are ranked by id, so that
-    buckets have the size they are asked for.
+    `by` is a statistic, a classifier trained for it, or a table's column. Equal scores are ranked
+    by id, so that buckets have the size they are asked for.
     """
 
     step: Literal["bucket"]
-    by: StatisticName | QualityClassifier
+    by: Score
     lower: Share = 0.0
     upper: Share = 1.0
     scope: Literal["all", "domain"] = "domain"
@@ -232,6 +233,8 @@ Step = Annotated[
     | FleschReadingEase
     | CompressionRatio
     | ClassifierFilter
+    | Perplexity
+    | GivenScore
     | Bucket
     | Decontaminate
     | Select

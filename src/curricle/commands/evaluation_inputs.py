@@ -1,6 +1,7 @@
 """What the evaluations of the command line are given: a model, its tokenizer, held-out text."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,10 +109,10 @@ def _read_texts(data: str) -> "list[Text]":
     """Texts of Parquet, JSON Lines or text files, with `domain` and `id` where they have them."""
     from curricle.models.documents import Text
     from curricle.recipes.documents import Drops
-    from curricle.recipes.sources.files import read
+    from curricle.recipes.sources.files import known_files, read
     from curricle.recipes.specs.sources import FilesSource
 
-    columns = _columns(Path(data))
+    columns = _columns([Path(file.path) for file in known_files(data)])
     place: dict[str, Any] = {"domain_column": DOMAIN} if DOMAIN in columns else {"domain": TEXT}
     id_column = ID if ID in columns else None
     source = FilesSource(source="files", path=data, id_column=id_column, **place)
@@ -126,14 +127,13 @@ def _read_texts(data: str) -> "list[Text]":
     return texts
 
 
-def _columns(path: Path) -> set[str]:
+def _columns(files: Sequence[Path]) -> set[str]:
     """Column names of the first file that has any."""
     import pyarrow.parquet as pq
 
     readers = {".parquet": lambda file: pq.read_schema(file).names, ".jsonl": _keys, ".gz": _keys}
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
     for file in files:
-        if file.suffix in readers and file.is_file():
+        if file.suffix in readers:
             try:
                 return set(readers[file.suffix](file))
             except (OSError, ValueError):
