@@ -5,7 +5,7 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
@@ -86,7 +86,7 @@ def _explain(
 ) -> InputError:
     # A misspelt key is also a missing one: the misspelling is what helps.
     first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
-    location = _location(first["loc"], tree)
+    location = _location(first["loc"], tree, is_missing=first["type"] == "missing")
     key = ".".join(str(part) for part in location)
     overridden = any(_within(key, override.partition("=")[0]) for override in overrides)
     place = "--set " if overridden else f"{place_of(files, location)}: "
@@ -130,8 +130,11 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _location(loc: Location, tree: CommentedMap) -> Location:
-    """`loc` without the tags that pydantic puts into it for unions and mappings' keys."""
+def _location(loc: Location, tree: CommentedMap, *, is_missing: bool) -> Location:
+    """`loc` without the tags that pydantic puts into it for unions and mappings' keys.
+
+    A key that is missing is its last part, although it isn't there.
+    """
     location: list[int | str] = []
     node: Any = tree
     for position, part in enumerate(loc):
@@ -140,7 +143,7 @@ def _location(loc: Location, tree: CommentedMap) -> Location:
         )
         if inside:
             node = node[part]
-        if inside or position == len(loc) - 1:
+        if inside or (is_missing and position == len(loc) - 1):
             location.append(part)
     return tuple(location)
 
@@ -167,8 +170,11 @@ def _innermost(annotation: Any, part: str) -> Any:
         arguments = [item for item in typing.get_args(annotation) if item is not type(None)]
         origin = typing.get_origin(annotation)
         if origin in (typing.Union, types.UnionType) and len(arguments) > 1:
-            return next((item for item in arguments if _tag(item) == part), annotation)
-        if origin is typing.Annotated or len(arguments) == 1 or origin is tuple:
+            members = [item for item in arguments if _tag(item) == part]
+            if not members:
+                return annotation
+            annotation = members[0]
+        elif origin is typing.Annotated or len(arguments) == 1 or origin is tuple:
             annotation = arguments[0]
         else:
             annotation = arguments[-1]
@@ -176,6 +182,9 @@ def _innermost(annotation: Any, part: str) -> Any:
 
 
 def _tag(model: Any) -> str | None:
+    """What pydantic calls a member of a tagged union."""
+    if tags := [one for one in typing.get_args(model)[1:] if isinstance(one, Tag)]:
+        return tags[0].tag
     fields: dict[str, Any] = getattr(model, "model_fields", {})
     for name in ("step", "source"):
         if name in fields:

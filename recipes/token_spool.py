@@ -3,6 +3,7 @@
 import os
 from array import array
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 from tokenizers import Tokenizer
 
 from curricle.recipes.document_file import Documents
+from curricle.recipes.token_library import TokenLibrary
 from curricle.recipes.tokenizing import Tokens, encode
 
 COLUMNS = ("id", "domain", "source")
@@ -55,14 +57,21 @@ class TokenSpool:
         return np.frombuffer(os.pread(self.stream.fileno(), size, start), dtype=np.uint32)
 
 
-def tokenize(documents: Documents, tokenizer: Tokenizer, stream: BinaryIO) -> TokenSpool:
-    """Tokenize all texts into `stream`, which must stay open while the result is used."""
+def tokenize(
+    documents: Documents, tokenizer: Tokenizer, stream: BinaryIO, library: Path | None = None
+) -> TokenSpool:
+    """Tokenize all texts into `stream`, which must stay open while the result is used.
+
+    Tokens of texts that the `library` knows are taken from there.
+    """
+    known = TokenLibrary(library, tokenizer) if library else None
     tables = [documents.schema.empty_table().select(COLUMNS)]
     sizes, lengths = array("q"), array("q")
     for batch in documents.batches([*COLUMNS, "text"]):
         tables.append(batch.table.select(COLUMNS))
         sizes.extend(pc.binary_length(batch.table["text"]).to_pylist())
-        for tokens in encode(tokenizer, batch.texts):
+        texts = batch.texts
+        for tokens in known.encode(texts) if known else encode(tokenizer, texts):
             stream.write(tokens.tobytes())
             lengths.append(len(tokens))
     stream.flush()
