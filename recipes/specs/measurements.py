@@ -133,7 +133,9 @@ class GivenScores(MeasurementSpec):
 def _form(value: Any) -> str:
     if isinstance(value, Mapping):
         return "given" if "scores" in value else "classifier"
-    return {QualityClassifier: "classifier", GivenScores: "given"}.get(type(value), "statistic")
+    if isinstance(value, MeasurementSpec):
+        return "given" if isinstance(value, GivenScores) else "classifier"
+    return "statistic"
 
 
 # What documents can be ranked by: a statistic, a classifier trained for it, or given scores.
