@@ -75,7 +75,7 @@ class DocumentsStep(Step):
     @functools.cached_property
     def spec(self) -> Mapping[str, Any]:
         """The settings, the content of the texts that they name, and the seed."""
-        content = content_of(self.step.sources)
+        content = content_of(self.step.sources, score_files=self.step.score_files)
         return {**self.step.identity, "content": content, "seed": self.seed}
 
     @functools.cached_property

@@ -48,6 +48,11 @@ class BaseStep(Spec):
         return ()
 
     @property
+    def score_files(self) -> tuple[str, ...]:
+        """Tables of scores that the step itself names."""
+        return ()
+
+    @property
     def identity(self) -> dict[str, Any]:
         """The settings that decide what the step does."""
         return self.model_dump(mode="json", exclude=set(self.named))

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from curricle.recipes.specs.base import (
     Fraction,
@@ -13,6 +13,7 @@ from curricle.recipes.specs.base import (
     refuse,
 )
 from curricle.recipes.specs.measurements import (
+    GivenScores,
     Measurement,
     MinHashSignatures,
     Score,
@@ -38,10 +39,36 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Best(Spec):
-    """The copy with the highest (or lowest) value in a column of the corpus."""
+    """The copy with the highest (or lowest) value in a column of the corpus, or of a given table.
+
+    `scores` names the table, as in `GivenScores`; a copy without a number in it counts as worst
+    where `missing` is "drop".
+    """
 
     column: str
     order: Literal["highest", "lowest"] = "highest"
+    scores: str | None = None
+    id_column: str | None = None
+    missing: Literal["error", "drop"] = "error"
+
+    @property
+    def given(self) -> GivenScores | None:
+        """The table's column."""
+        if self.scores is None:
+            return None
+        return GivenScores(**self.model_dump(exclude={"order"}))
+
+    @model_validator(mode="after")
+    def _table_settings_need_a_table(self) -> Self:
+        if self.scores is None and self.model_fields_set & {"id_column", "missing"}:
+            refuse("id_column or missing without scores", "a table that they are of", "name scores")
+        return self
+
+
+Keep = Annotated[
+    Annotated[Literal["first", "longest"], Tag("name")] | Annotated[Best, Tag("column")],
+    Discriminator(lambda value: "name" if isinstance(value, str) else "column"),
+]
 
 
 class Dedup(BaseStep):
@@ -53,7 +80,17 @@ class Dedup(BaseStep):
 
     dimension: ClassVar[str] = "deduplication"
     scope: Literal["all", "domain"] = "all"
-    keep: Literal["first", "longest"] | Best = "first"
+    keep: Keep = "first"
+
+    @property
+    def score_files(self) -> tuple[str, ...]:
+        """The table that says which copy is best."""
+        return (self.keep.scores,) if isinstance(self.keep, Best) and self.keep.scores else ()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The settings; of a table its content decides."""
+        return self.model_dump(mode="json", exclude={"keep": {"scores"}})
 
 
 class ExactDedup(Dedup):

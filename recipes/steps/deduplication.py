@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.stats import rankdata
 
 from curricle.core.errors import InputError
 from curricle.recipes import lsh
@@ -15,6 +16,7 @@ from curricle.recipes.codepoints import Indices
 from curricle.recipes.document_file import Batch, Documents
 from curricle.recipes.documents import normalized
 from curricle.recipes.dropped import Drop, DropLog
+from curricle.recipes.given_scores import given_scores
 from curricle.recipes.jaccard import exact_jaccard
 from curricle.recipes.measuring import read_signatures
 from curricle.recipes.minhash import (
@@ -25,6 +27,7 @@ from curricle.recipes.minhash import (
     find_clusters,
 )
 from curricle.recipes.shingles import Shingles, shingle
+from curricle.recipes.specs.measurements import GivenScores
 from curricle.recipes.specs.steps import Best, Dedup, ExactDedup, MinHashDedup
 
 EXACT_REASON, NEAR_REASON = "exact-duplicate", "near-duplicate"
@@ -118,6 +121,8 @@ def _priority(step: Dedup, documents: Documents) -> Indices:
 
 
 def _ranks(best: Best, documents: Documents) -> Indices:
+    if best.given:
+        return _given_ranks(best.given, documents.column("id"), best.order)
     if best.column not in documents.schema.names:
         raise InputError(
             f"keep: column {best.column!r}",
@@ -125,6 +130,15 @@ def _ranks(best: Best, documents: Documents) -> Indices:
             fix="name a column that the corpus keeps",
         )
     return documents.codes(best.column, descending=best.order == "lowest")
+
+
+def _given_ranks(given: GivenScores, ids: pa.ChunkedArray, order: str) -> Indices:
+    """Dense ranks from 1 on, the best highest; 0 for a document without a number."""
+    scores = given_scores(given, ids)
+    if order == "lowest":
+        scores = -scores
+    ranks = rankdata(scores, method="dense", nan_policy="omit")
+    return np.asarray(np.nan_to_num(ranks, nan=0.0), dtype=np.int64)
 
 
 def _exact_similarity(documents: Documents, ngram: int, pairs: Indices) -> Similarities:
