@@ -59,7 +59,7 @@ def build(step: Step, inputs: Mapping[str, Path], folder: Path) -> Mapping[str, 
 def make(plan: StudyPlan, store: Store) -> list[Step]:
     """Make the recipes' documents as the flow does, but one by one; the steps that were made."""
     made = []
-    steps = [dataset.documents for dataset in plan.datasets.values()]
+    steps = [dataset.documents for dataset in plan.preparation.datasets.values()]
     for step in with_inputs(steps):
         if not store.exists(step.artifact):
             made.append(step)
@@ -81,7 +81,7 @@ def test_what_recipes_share_is_computed_once(study: Path) -> None:
     assert make(plan, store) == []
     kept = {
         name: store.facts(dataset.documents.artifact)["kept"]
-        for name, dataset in plan.datasets.items()
+        for name, dataset in plan.preparation.datasets.items()
         if name.startswith("near")
     }
     assert kept["near-70"] <= kept["near-80"] <= kept["near-90"]
@@ -90,7 +90,7 @@ def test_what_recipes_share_is_computed_once(study: Path) -> None:
 def test_settings_of_a_step_are_identity_and_names_of_recipes_arent(study: Path) -> None:
     def artifacts(*overrides: str) -> dict[str, Artifact]:
         plan = StudyPlan(load_study(str(study), overrides))
-        return {name: dataset.artifact for name, dataset in plan.datasets.items()}
+        return {name: dataset.artifact for name, dataset in plan.preparation.datasets.items()}
 
     before = artifacts()
     after = artifacts("recipes.near-80.steps=[{step: duplicate-documents, share: 0.31}]")
@@ -104,7 +104,7 @@ def test_named_texts_are_identity_by_content_not_by_place(study: Path, tmp_path:
         source = f"{{source: files, path: {folder}, domain: x}}"
         step = f"recipes.low.steps=[{{step: decontaminate, against: [{source}]}}]"
         plan = StudyPlan(load_study(str(study), [step]))
-        return plan.datasets["low"].artifact
+        return plan.preparation.datasets["low"].artifact
 
     for name, text in (("one", "same text"), ("two", "same text"), ("three", "other text")):
         (tmp_path / name).mkdir()

@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Store:
 
 def steps_of(study: Path, kind: str, *overrides: str) -> list[EvaluationStep]:
     plan = StudyPlan(load_study(str(study), overrides))
-    steps = plan.evaluations(plan.target_runs("untouched")[:1])
+    steps = plan.evaluation.steps(plan.curricula.target_runs("untouched")[:1])
     return [step for step in steps if step.job_kind == kind]
 
 
