@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from curricle.core.jobs import ModelSpec, MultipleChoiceSpec, PerplexitySpec, SharpnessSpec
 from curricle.core.plain import to_plain
 from curricle.core.store import Store
-from curricle.models.flops import forward_flops_per_token, sharpness_flops
+from curricle.models.flops import forward_flops_per_token, most_products, sharpness_flops
 from curricle.models.jobs import Job
 from curricle.tasks.session import Session
 from curricle.tasks.step import Step
@@ -161,11 +161,10 @@ def _single_values(prefix: str, facts: Mapping[str, Any], names: Sequence[str]) 
 def _most_flops(sharpness: SharpnessSpec, model: ModelSpec) -> int:
     """Operations of sharpness if Lanczos needs all its iterations."""
     tokens = sharpness.batch_size * model.sequence_length
-    spectra = 2 if sharpness.dense_layers else 1
     micro = sharpness.micro_batch_size or sharpness.batch_size
     return sharpness_flops(
         tokens * forward_flops_per_token(model),
-        products=spectra * sharpness.max_iterations + sharpness.trace_samples,
+        products=most_products(sharpness),
         looks=TYPICAL_LOOKS,
         rebuilt=micro < sharpness.batch_size,
     )

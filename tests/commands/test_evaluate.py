@@ -14,7 +14,7 @@ from tests.models.model_zoo import SPECS, TEXT, lively_model, save_checkpoint, s
 from curricle.cli import main
 from curricle.core.questions import LETTERS, Question, write_questions
 from curricle.core.store import Artifact, Request, Store
-from curricle.models import interruption, multiple_choice, subject_requests
+from curricle.models import hessian, interruption, multiple_choice, subject_requests
 from curricle.models.huggingface import export_model
 
 Evaluate = Callable[..., tuple[int, str, str]]
@@ -143,6 +143,35 @@ def test_ctrl_c_leaves_a_snapshot_and_the_same_command_goes_on(
     assert evaluate(*command, "--output", "parts.json")[0] == 0
     assert asked == ["anatomy", "sums"]
     assert read(tmp_path / "parts.json")["result"] == read(tmp_path / "whole.json")["result"]
+
+
+def test_ctrl_c_between_products_with_the_hessian_loses_none(
+    evaluate: Evaluate, model: str, texts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("sharpness", "--model", model, "--data", texts, "--batch-size", "2")
+    command += ("--max-iterations", "6", "--threads", "1")
+    assert evaluate(*command, "--output", "whole.json")[0] == 0
+    backward = hessian._backward
+    products = 0
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        nonlocal products
+        products += 1
+        if products == 4:
+            signal.raise_signal(signal.SIGINT)
+        return backward(*arguments, **options)
+
+    monkeypatch.setattr(hessian, "_backward", interrupted)
+    monkeypatch.setattr(interruption, "_requested", threading.Event())
+    status, _, errors = evaluate(*command, "--output", "parts.json")
+    assert (status, products) == (130, 4)
+    assert errors.strip() == "interrupted: the same command goes on from here"
+    monkeypatch.setattr(interruption, "_requested", threading.Event())
+    assert evaluate(*command, "--output", "parts.json")[0] == 0
+    whole, parts = (read(tmp_path / f"{name}.json")["result"] for name in ("whole", "parts"))
+    assert parts == whole
+    assert products == whole["products"]
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_perplexity_of_texts_and_of_the_dataset_made_of_them(
