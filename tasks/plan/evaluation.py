@@ -36,7 +36,7 @@ class EvaluationPlan:
             }
             steps.append(EvaluationStep(run, spec, data))
         if wanted.sharpness:
-            settings = wanted.sharpness.model_dump(exclude={"points"})
+            settings = wanted.sharpness.model_dump(exclude={"points", "every"})
             sharpness = SharpnessSpec(**settings, seed=self.study.seed, threads=threads)
             for at in (*self._runs.sharpness_points(), None):
                 spec_at = replace(sharpness, checkpoint_at=at)

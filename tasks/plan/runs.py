@@ -59,6 +59,8 @@ class Runs:
     def sharpness_points(self) -> tuple[int, ...]:
         """Tokens of a target's run after which a checkpoint is kept to measure its sharpness."""
         wanted, target = self.study.evaluation.sharpness, self.study.target
+        if wanted and wanted.every:
+            return self._spaced(target, wanted.every)
         points = wanted.points if wanted else 1
         shares = [index / points for index in range(1, points + 1)]
         *earlier, end = self._points(target, target.tokens, shares)
@@ -91,7 +93,7 @@ class Runs:
             compile=settings.compile,
             averaging=settings.averaging_spec,
             checkpoints_at=checkpoints_at,
-            validations_at=self._validation_points(settings),
+            validations_at=self._spaced(settings, settings.validate_every),
             validation_tokens_per_domain=self.study.evaluation.tokens_per_domain,
             threads=settings.threads,
         )
@@ -101,12 +103,12 @@ class Runs:
     def _seeds(self, settings: Training) -> range:
         return range(self.study.seed, self.study.seed + settings.seeds)
 
-    def _validation_points(self, settings: Training) -> tuple[int, ...]:
-        """Every `validate_every` tokens, in whole steps, before the end."""
-        if settings.validate_every is None:
+    def _spaced(self, settings: Training, tokens: int | None) -> tuple[int, ...]:
+        """Every so many `tokens` of a run, in whole steps, before its end; None: never."""
+        if tokens is None:
             return ()
         per_step = settings.batch_size * self.study.tokenizer.sequence_length
-        apart = max(1, round(settings.validate_every / per_step))
+        apart = max(1, round(tokens / per_step))
         return tuple(step * per_step for step in range(apart, settings.tokens // per_step, apart))
 
     def _points(self, settings: Training, tokens: int, shares: Sequence[float]) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from curricle.core.questions import LETTERS, Question, write_questions
 from curricle.core.store import Artifact, Request, Store
 from curricle.models import hessian, interruption, multiple_choice, subject_requests
 from curricle.models.huggingface import export_model
+from curricle.tasks import one_model
 
 Evaluate = Callable[..., tuple[int, str, str]]
 
@@ -188,10 +189,18 @@ def test_perplexity_of_texts_and_of_the_dataset_made_of_them(
     assert rows["bytes"].sum() == sum(len(row["text"].encode()) for row in written)
 
 
-def test_sharpness_of_texts(evaluate: Evaluate, model: str, texts: str, tmp_path: Path) -> None:
+def test_sharpness_of_texts(
+    evaluate: Evaluate, model: str, texts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(one_model, "log_evaluation", lambda *found: logged.append(found))
     options = ("--batch-size", "2", "--max-iterations", "3", "--seed", "7", "--threads", "1")
+    options += ("--mlflow", "sqlite:///here.db")
     status, text, _ = evaluate("sharpness", "--model", model, "--data", texts, *options)
     assert status == 0
+    ((uri, name, _, kind, settings, result),) = logged
+    assert (uri, name, kind, settings["seed"]) == ("sqlite:///here.db", "model", "sharpness", 7)
+    assert result == read(tmp_path / "sharpness.json")["result"]
     assert "largest eigenvalue" in text
     content = read(tmp_path / "sharpness.json")
     assert (content["rows"], content["settings"]["seed"]) == (None, 7)

@@ -84,6 +84,7 @@ def test_overrides_are_yaml() -> None:
         ("evaluation.stride=129", r"stride 129 with .*sequence_length 128, expected a stride of"),
         ("evaluation.stride=0", r"evaluation\.stride: 0, expected greater than 0"),
         ("evaluation.sharpness.trace_samples=1", r"trace_samples 1, expected at least 2"),
+        ("evaluation.sharpness={points: 2, every: 9}", r"points 2 and every 9, expected one of"),
         ("evaluation.sharpness.points=0", r"points: 0, expected greater than 0"),
         ("tracking.mlflow=http://user:secret@host", r"an address with a user name"),
         ("corpora.x={source: files, path: x, domain: average}", r"domain 'average'"),
