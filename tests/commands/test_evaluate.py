@@ -189,6 +189,23 @@ def test_perplexity_of_texts_and_of_the_dataset_made_of_them(
     assert rows["bytes"].sum() == sum(len(row["text"].encode()) for row in written)
 
 
+def test_texts_that_are_not_used_are_counted_and_an_empty_domain_is_refused(
+    evaluate: Evaluate, model: str, texts: str, tmp_path: Path
+) -> None:
+    command = ("perplexity", "--model", model, "--data", texts, "--threads", "1")
+    with (tmp_path / texts).open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({"id": "blank", "domain": "odd", "text": " "}) + "\n")
+    status, text, errors = evaluate(*command)
+    assert status == 0
+    assert errors == "texts.jsonl: not used: 1 empty-text\n"
+    assert "8 documents of 2 domains" in text
+    with (tmp_path / texts).open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({"id": "lost", "domain": "void", "text": ""}) + "\n")
+    status, _, errors = evaluate(*command)
+    assert status == 2
+    assert "no usable text in domain 'void', expected at least one token" in errors
+
+
 def test_sharpness_of_texts(
     evaluate: Evaluate, model: str, texts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,11 +1,12 @@
 """What the evaluations of the command line are given: a model, its tokenizer, held-out text."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import fsspec
 
 from curricle.commands.stored import find_stored, tokenizer_of
@@ -106,7 +107,11 @@ def held_out_dataset(
 
 
 def _read_texts(data: str) -> "list[Text]":
-    """Texts of Parquet, JSON Lines or text files, with `domain` and `id` where they have them."""
+    """Texts of Parquet, JSON Lines or text files, with `domain` and `id` where they have them.
+
+    Those that can't be used are counted on standard error. Raises InputError for a domain of which
+    nothing is left.
+    """
     from curricle.models.documents import Text
     from curricle.recipes.documents import Drops
     from curricle.recipes.sources.files import known_files, read
@@ -124,7 +129,23 @@ def _read_texts(data: str) -> "list[Text]":
             expected="documents that are not empty",
             fix="give other --data",
         )
+    _tell_dropped(data, drops.to_plain(), {text.domain for text in texts})
     return texts
+
+
+def _tell_dropped(data: str, dropped: Mapping[str, Mapping[str, int]], kept: set[str]) -> None:
+    from curricle.recipes.sources.files import UNKNOWN_DOMAIN
+
+    named = {domain for domains in dropped.values() for domain in domains}
+    if lost := sorted(named - kept - {UNKNOWN_DOMAIN}):
+        raise InputError(
+            f"data {data}: no usable text in domain {lost[0]!r}",
+            expected="at least one token of text in each domain",
+            fix="give it text, or leave its rows out",
+        )
+    if dropped:
+        counts = (f"{sum(domains.values()):,} {reason}" for reason, domains in dropped.items())
+        click.echo(f"{data}: not used: {', '.join(counts)}", err=True)
 
 
 def _columns(files: Sequence[Path]) -> set[str]:
