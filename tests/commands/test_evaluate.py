@@ -149,8 +149,8 @@ def test_ctrl_c_leaves_a_snapshot_and_the_same_command_goes_on(
 def test_ctrl_c_between_products_with_the_hessian_loses_none(
     evaluate: Evaluate, model: str, texts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = ("sharpness", "--model", model, "--data", texts, "--batch-size", "2")
-    command += ("--max-iterations", "6", "--threads", "1")
+    options = ("--batch-size", "2", "--max-iterations", "6", "--threads", "1")
+    command = ("sharpness", "--model", model, "--data", texts, *options)
     assert evaluate(*command, "--output", "whole.json")[0] == 0
     backward = hessian._backward
     products = 0
@@ -212,8 +212,8 @@ def test_sharpness_of_texts(
     logged: list[tuple[Any, ...]] = []
     monkeypatch.setattr(one_model, "log_evaluation", lambda *found: logged.append(found))
     options = ("--batch-size", "2", "--max-iterations", "3", "--seed", "7", "--threads", "1")
-    options += ("--mlflow", "sqlite:///here.db")
-    status, text, _ = evaluate("sharpness", "--model", model, "--data", texts, *options)
+    command = ("sharpness", "--model", model, "--data", texts, "--mlflow", "sqlite:///here.db")
+    status, text, _ = evaluate(*command, *options)
     assert status == 0
     ((uri, name, _, kind, settings, result),) = logged
     assert (uri, name, kind, settings["seed"]) == ("sqlite:///here.db", "model", "sharpness", 7)

@@ -1,13 +1,13 @@
 """What an evaluation has done goes on only with the very model, data and settings."""
 
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from curricle.models import unfinished as module
 from curricle.models.placement import SNAPSHOT_SHARE, Placement
-from curricle.models.unfinished import Unfinished, identity_of
+from curricle.models.unfinished import State, Unfinished, identity_of
 
 
 @pytest.fixture
@@ -47,12 +47,12 @@ def test_a_state_that_takes_long_to_keep_is_kept_less_often(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     place = Placement(unfinished=str(tmp_path / "unfinished"), snapshot_seconds=10.0)
     unfinished = Unfinished(place, "job", tmp_path)
     kept = []
 
-    def state() -> module.State:
+    def state() -> State:
         clock[0] += 2.0  # to write it
         kept.append(clock[0])
         return {"sum": torch.tensor(clock[0])}, {"done": len(kept)}

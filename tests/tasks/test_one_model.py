@@ -48,5 +48,6 @@ def test_evaluations_of_a_model_share_a_run_and_are_logged_once(tmp_path: Path) 
 
 
 def test_a_database_that_cannot_be_reached_is_named() -> None:
-    with pytest.raises(JobError, match="MLflow at sqlite:////nowhere/mlflow.db: connecting"):
-        log_evaluation("sqlite:////nowhere/mlflow.db", "m", "0", "sharpness", {}, {"trace": 1.0})
+    uri = "sqlite:////proc/nowhere/mlflow.db"
+    with pytest.raises(JobError, match=f"MLflow at {uri}: connecting"):
+        log_evaluation(uri, "m", "0", "sharpness", {}, {"trace": 1.0})
