@@ -51,13 +51,10 @@ class TrackedRun:
 
 @dataclass
 class Tracker:
-    """Forwards runs to an MLflow server or database; closing waits for what is under way.
-
-    `artifact_root` is where a new experiment keeps its files (None: where the server wants them).
-    """
+    """Forwards runs to an MLflow server or database; closing waits for what is under way."""
 
     uri: str
-    artifact_root: str | None
+    artifact_root: str
     study: str
     study_key: str
     tags: dict[str, str]

@@ -31,7 +31,6 @@ KINDS = (
     "documents",
     "measurement",
     "tokenizer",
-    "tokens",
     "dataset",
     "questions",
     "checkpoint",
