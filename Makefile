@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+READERS := .venv-readers
 
-.PHONY: quickstart test test-all check bench clean install
+.PHONY: quickstart test test-all test-readers check bench clean install
 .DEFAULT_GOAL := quickstart
 
 install: $(STAMP)
@@ -30,9 +31,20 @@ test: check
 test-all: check
 	$(BIN)/pytest -n auto --dist worksteal
 
+# Other trainers' own packages can't live beside ours: they read our exports in a place of their own.
+test-readers: $(STAMP) $(READERS)/.installed
+	CURRICLE_READERS=$(READERS)/bin/python $(BIN)/pytest tests/recipes/exporting
+
+$(READERS)/.installed:
+	rm -rf $(READERS)
+	$(PYTHON) -m venv $(READERS)
+	$(READERS)/bin/pip install --quiet --disable-pip-version-check torch==2.13.0 \
+		mosaicml-streaming==0.13.0 ai2-olmo-core==3.0.0
+	touch $@
+
 bench: $(STAMP)
 	$(BIN)/python benchmarks/kernels.py --device cpu
 
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(READERS) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,5 +11,6 @@ from curricle.tasks.session import Session
 def evaluate(session: Session, plan: StudyPlan) -> None:
     """Evaluate the targets."""
     produce_all(
-        "evaluating targets", plan.evaluations(plan.target_runs(plan.decide(session.store).best))
+        "evaluating targets",
+        plan.evaluation.steps(plan.curricula.target_runs(plan.ranking.decide(session.store).best)),
     )

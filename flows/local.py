@@ -16,11 +16,7 @@ from prefect import tags
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
 from prefect.client.schemas.objects import StateType
-from prefect.settings import (
-    PREFECT_API_URL,
-    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
-    temporary_settings,
-)
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Crashed
 
 from curricle.tasks.outcome import Outcome, read_outcome
@@ -47,10 +43,7 @@ def run_local(flow_name: str, study: str, overrides: Sequence[str]) -> Outcome:
         plan = session.results.setdefault("plan", StudyPlan(session.study))
         assert isinstance(plan, StudyPlan)
         _mark_dead_runs(client)
-        # A server that was started for this run is found by this process alone, unless told.
-        told = temporary_settings({PREFECT_API_URL: str(client.api_url)})
-        on_cluster = session.study.preparation.engine != "local"
-        with tags(*_process_tags()), told if on_cluster else contextlib.nullcontext():
+        with tags(*_process_tags()):
             flow(study, list(overrides))
         _wait_for_rows(client)
     seconds = time.monotonic() - started

@@ -10,9 +10,8 @@ from curricle.tasks.session import Session
 def prepare(session: Session, plan: StudyPlan) -> None:
     """Turn the study's sources into token datasets."""
     trains = session.results["flow"] != "prepare"
-    if trains and not session.store.exists(plan.ranking().artifact):
+    if trains and not session.store.exists(plan.ranking.step().artifact):
         session.start_workers()  # their imports take seconds, while the corpus is read
-    produce_all("reading the corpus", [plan.corpus])
-    produce_all("training the tokenizer", [plan.tokenizer])
-    produce_all("preparing recipes", plan.preparation)
-    session.engine.close()  # its processes would idle while models train
+    produce_all("reading the corpus", [plan.preparation.corpus])
+    produce_all("training the tokenizer", [plan.preparation.tokenizer])
+    produce_all("preparing recipes", plan.preparation.steps)

@@ -10,4 +10,6 @@ from curricle.tasks.session import Session
 @stage("pretrain", after=[score])
 def pretrain(session: Session, plan: StudyPlan) -> None:
     """Train every arm with every seed."""
-    produce_all("training targets", plan.target_runs(plan.decide(session.store).best))
+    produce_all(
+        "training targets", plan.curricula.target_runs(plan.ranking.decide(session.store).best)
+    )

@@ -13,12 +13,12 @@ from curricle.tasks.session import Session
 @stage("rank", after=[prepare])
 def rank(session: Session, plan: StudyPlan) -> Decision:
     """Train the proxies and rank the recipes."""
-    step = plan.ranking()
+    step = plan.ranking.step()
     produce_all("training proxies", step.runs)
     produce_all("ranking", [step])
-    show_ranking(plan.study.name, plan.tiny_ranking(session.store))
-    decision = plan.decide(session.store)
-    confirmation = plan.confirmation(decision.confirmed)
+    show_ranking(plan.study.name, plan.ranking.tiny(session.store))
+    decision = plan.ranking.decide(session.store)
+    confirmation = plan.ranking.confirmation(decision.confirmed)
     produce_all("training targets to confirm", confirmation.runs)
     produce_all("confirming", [confirmation])
     return decision

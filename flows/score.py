@@ -12,6 +12,6 @@ def score(session: Session, plan: StudyPlan) -> None:
     """Train the scoring proxies and score the samples."""
     if not plan.study.curricula:
         return
-    scores = list(plan.scores(plan.decide(session.store).best).values())
+    scores = list(plan.curricula.scores(plan.ranking.decide(session.store).best).values())
     produce_all("training scoring proxies", [step.proxy for step in scores])
     produce_all("scoring samples", scores)

@@ -6,7 +6,7 @@ Attention is counted in full, without halving it for causality, as published cou
 """
 
 from curricle.core.families import family_of, widths_of
-from curricle.core.jobs import ModelSpec
+from curricle.core.jobs import ModelSpec, SharpnessSpec
 from curricle.core.model_size import non_embedding_parameters
 
 
@@ -33,6 +33,12 @@ def approximate_training_flops_per_token(spec: ModelSpec) -> int:
     It leaves out attention and head, which are most of a small model's operations.
     """
     return 6 * non_embedding_parameters(spec)
+
+
+def most_products(settings: SharpnessSpec) -> int:
+    """Hessian-vector products of a measurement if Lanczos needs all its iterations."""
+    spectra = 2 if settings.dense_layers else 1
+    return spectra * settings.max_iterations + settings.trace_samples
 
 
 def sharpness_flops(forward_flops: int, *, products: int, looks: int, rebuilt: bool) -> int:

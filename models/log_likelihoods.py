@@ -22,6 +22,9 @@ from curricle.core.errors import InputError
 from curricle.models.language_model import LanguageModel
 
 BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
+# A token takes about ten vectors of the model's width in a layer. A prefix's keys and values are
+# copied for each row: two for each of its tokens.
+_PREFIX_SHARE = 5
 _PLACES_AT_ONCE = 64
 
 Floats = npt.NDArray[np.float64]
@@ -197,10 +200,15 @@ def _score_places(
 
 
 def _batches(part: Part, budget: int) -> Iterator[list[Tokens]]:
-    """The part's inputs, shorter ones first, padded to at most `budget` tokens after the prefix."""
+    """The part's inputs, shorter ones first, padded to the memory of at most `budget` tokens.
+
+    The prefix counts in each row, its tokens less than those after it.
+    """
     batch: list[Tokens] = []
+    shared = len(part.prefix)
     for tokens in part.inputs:
-        if batch and (len(batch) + 1) * (len(tokens) - len(part.prefix)) > budget:
+        taken = len(tokens) - shared + -(-shared // _PREFIX_SHARE)
+        if batch and (len(batch) + 1) * taken > budget:
             yield batch
             batch = []
         batch.append(tokens)

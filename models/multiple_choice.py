@@ -8,10 +8,8 @@ The right choice's text is scored too, in the cloze form of `models/prompts.py`:
 fall with a model's loss long before any accuracy leaves chance.
 """
 
-import hashlib
 import json
 import math
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,15 +22,14 @@ import torch
 from tokenizers import Tokenizer
 
 from curricle.core.jobs import MultipleChoiceSpec
-from curricle.core.plain import fingerprint, to_plain
+from curricle.core.plain import to_plain
 from curricle.core.questions import LETTERS, Question, read_questions, select, split_shots
-from curricle.core.tokenizer_file import TOKENIZER, load_tokenizer
-from curricle.models.interruption import InterruptedJobError, stop_requested
+from curricle.core.tokenizer_file import load_tokenizer
 from curricle.models.language_model import LanguageModel
 from curricle.models.loading import load_language_model
 from curricle.models.placement import Placement
-from curricle.models.snapshots import Snapshots
 from curricle.models.subject_requests import Answers, ask, join, subject_requests
+from curricle.models.unfinished import State, Unfinished, identity_of
 
 RESULT, ROWS = "multiple_choice.json", "multiple_choice.parquet"
 
@@ -56,8 +53,9 @@ def multiple_choice(
     model.check_vocabulary(tokenizer.get_vocab_size(), "a tokenizer")
     questions = select(read_questions(inputs["questions"]), spec.subjects)
     dev, test = split_shots(questions, spec.shots)
-    snapshots = Snapshots(placement.unfinished, _identity(spec, inputs, questions))
-    asking = _Asking(len(test), snapshots, output, placement.snapshot_seconds)
+    folders = {role: inputs[role] for role in ("checkpoint", "tokenizer")}
+    identity = identity_of(folders, spec=to_plain(spec), questions=to_plain(questions))
+    asking = _Asking(len(test), Unfinished(placement, identity, output))
     for subject, asked in list(test.items())[asking.done :]:
         if progress:
             progress(asking.done, len(test))
@@ -102,7 +100,7 @@ def summarise(answers: Answers, test: Sequence[Question]) -> dict[str, Any]:
         "truncated": int(answers.is_cut.sum()),
         "truncated_questions": int(answers.is_question_cut.sum()),
         "truncated_cloze": int(answers.is_cloze_cut.sum()),
-        "answers_left_out": int((answers.bytes == 0).sum()),
+        "answers_left_out": int(answers.is_left_out.sum()),
     }
 
 
@@ -153,10 +151,9 @@ def _bits_per_byte(answers: Answers) -> float | None:
 class _Asking:
     """Subject after subject, going on where a snapshot says."""
 
-    def __init__(self, total: int, snapshots: Snapshots, output: Path, seconds: float) -> None:
-        self.total, self._snapshots, self._seconds = total, snapshots, seconds
-        self._saved = time.monotonic()
-        snapshot = snapshots.latest(output)
+    def __init__(self, total: int, unfinished: Unfinished) -> None:
+        self.total, self._unfinished = total, unfinished
+        snapshot = unfinished.restore()
         self.done = snapshot.step if snapshot else 0
         self.flops = snapshot.facts["flops"] if snapshot else 0
         kept = {
@@ -174,28 +171,9 @@ class _Asking:
         self._parts.append(part)
         self.flops += flops
         self.done += 1
-        if self.done == self.total:
-            return
-        stops = stop_requested()
-        if stops or time.monotonic() - self._saved >= self._seconds:
-            tensors = {name: torch.from_numpy(each) for name, each in vars(self.answers).items()}
-            self._snapshots.save(self.done, tensors, {"flops": self.flops})
-            self._saved = time.monotonic()
-        if stops:
-            raise InterruptedJobError(
-                f"stopped on request after {self.done} of {self.total} subjects"
-            )
+        if self.done < self.total:
+            self._unfinished.look(self.done, f"{self.done} of {self.total} subjects", self._state)
 
-
-def _identity(
-    spec: MultipleChoiceSpec, inputs: dict[str, Path], questions: Sequence[Question]
-) -> str:
-    """Tells the unfinished work of this job from that of any other."""
-    files = [*sorted(inputs["checkpoint"].glob("*.safetensors")), inputs["tokenizer"] / TOKENIZER]
-    digests = [_digest(path) for path in files if path.is_file()]
-    return fingerprint({"spec": to_plain(spec), "files": digests, "questions": to_plain(questions)})
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    def _state(self) -> State:
+        tensors = {name: torch.from_numpy(each) for name, each in vars(self.answers).items()}
+        return tensors, {"flops": self.flops}

@@ -7,7 +7,6 @@ compares runs of one study while they train. What is measured here is comparable
 and sequence lengths, and has an interval over documents.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,16 +20,16 @@ import torch
 
 from curricle.core.errors import InputError, JobError
 from curricle.core.jobs import PerplexitySpec
-from curricle.core.plain import fingerprint, to_plain
-from curricle.core.token_dataset import MANIFEST, read_manifest
+from curricle.core.plain import to_plain
+from curricle.core.token_dataset import read_manifest
 from curricle.core.tokenizer_file import load_tokenizer
 from curricle.kernels.linear_cross_entropy import linear_cross_entropy
 from curricle.models.document_summary import summarise
 from curricle.models.documents import Document, dataset_documents
 from curricle.models.language_model import LanguageModel
 from curricle.models.loading import load_language_model
-from curricle.models.partial_sums import PartialSums
 from curricle.models.placement import Placement
+from curricle.models.unfinished import State, Unfinished, identity_of
 from curricle.models.windows import Window, assemble, batches_of, windows_of
 
 RESULT, ROWS = "perplexity.json", "perplexity.parquet"
@@ -56,13 +55,14 @@ def perplexity(
     model = load_language_model(inputs["checkpoint"]).to(placement.device)
     tokenizer = load_tokenizer(inputs["tokenizer"])
     documents = dataset_documents(inputs["validation"], tokenizer, spec.tokens_per_domain)
+    identity = identity_of(inputs, spec=to_plain(spec), tokens_per_batch=TOKENS_PER_BATCH)
     rows = document_perplexity(
         model,
         documents,
         end_of_text=read_manifest(inputs["validation"])["end_of_text"],
         stride=spec.stride,
         progress=progress,
-        partial=PartialSums(placement, _identity(spec, inputs), output),
+        unfinished=Unfinished(placement, identity, output),
     )
     pq.write_table(rows, output / ROWS, compression="zstd")
     result = summarise(rows)
@@ -80,7 +80,7 @@ def document_perplexity(
     stride: int | None = None,
     tokens_per_batch: int | None = None,
     progress: Progress | None = None,
-    partial: PartialSums | None = None,
+    unfinished: Unfinished | None = None,
 ) -> pa.Table:
     """Nats that `model` needs for each document; a row each: domain, document, tokens, bytes, nats.
 
@@ -98,13 +98,18 @@ def document_perplexity(
     tokens = [np.concatenate([[end_of_text], document.tokens]) for document in documents]
     windows = windows_of([len(each) - 1 for each in tokens], model.sequence_length, stride)
     batches = batches_of(windows, tokens_per_batch or TOKENS_PER_BATCH)
-    done, nats_D = (partial and partial.restore()) or (0, np.zeros(len(documents)))
+    snapshot = unfinished.restore() if unfinished else None
+    done, nats_D = 0, np.zeros(len(documents))
+    if snapshot:
+        done, nats_D = snapshot.step, snapshot.tensors["nats"].numpy()
+    state: State = {"nats": torch.from_numpy(nats_D)}, {}  # the very sums, as they grow
     inputs = np.cumsum([sum(window.length for window in batch) for batch in batches])
     model.eval()
     for index in range(done, len(batches)):
         nats_D += _batch_nats(model, batches[index], tokens)
-        if partial:
-            partial.look(index + 1, len(batches), nats_D)
+        if unfinished and index + 1 < len(batches):
+            finished = f"{index + 1} of {len(batches)} batches"
+            unfinished.look(index + 1, finished, lambda: state)
         if progress:
             progress(int(inputs[index]), int(inputs[-1]))
     _check_finite(documents, nats_D)
@@ -170,20 +175,3 @@ def _check_finite(documents: Sequence[Document], nats_D: Floats) -> None:
             f"{first.domain!r}, and not a number on {len(wrong)} of {len(documents)} documents: "
             "the model's weights or its precision don't serve"
         )
-
-
-def _identity(spec: PerplexitySpec, inputs: dict[str, Path]) -> str:
-    """Tells the unfinished work of this job from that of any other."""
-    weights = sorted(inputs["checkpoint"].glob("*.safetensors"))
-    files = [*weights, inputs["validation"] / MANIFEST]
-    parts = {
-        "spec": to_plain(spec),
-        "tokens_per_batch": TOKENS_PER_BATCH,
-        "files": [_digest(path) for path in files],
-    }
-    return fingerprint(parts)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

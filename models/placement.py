@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 ACCELERATORS = ("auto", "cpu", "cuda")
 STRATEGIES = ("ddp", "fsdp")
 SNAPSHOT_SECONDS = 60.0
+SNAPSHOT_SHARE = 50
+"""A large state takes long to write: snapshots take at most one part in so many of the time."""
 
 
 @dataclass(frozen=True, kw_only=True)

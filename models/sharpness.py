@@ -5,9 +5,10 @@ is rescaled against the next: compare arms at equal rates, and look at adaptive 
 rescaling leaves alone.
 """
 
+import functools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,21 @@ from torch import Tensor, nn
 
 from curricle.core.errors import InputError, JobError
 from curricle.core.jobs import SharpnessSpec
+from curricle.core.plain import to_plain
 from curricle.core.seeds import derive_seed, generator
 from curricle.core.token_dataset import TokenDataset
 from curricle.models.checkpoint import checkpoint_name, load_model
-from curricle.models.flops import sharpness_flops
+from curricle.models.flops import most_products, sharpness_flops
 from curricle.models.hessian import BatchLoss, dense_parameters
 from curricle.models.hessian_memory import check_memory, is_out_of_memory, too_large
-from curricle.models.lanczos import Spectrum, extreme_eigenvalues, hutchinson_trace
+from curricle.models.lanczos import (
+    Look,
+    Product,
+    Spectrum,
+    Tensors,
+    extreme_eigenvalues,
+    hutchinson_trace,
+)
 from curricle.models.language_model import LanguageModel
 from curricle.models.loading import load_language_model
 from curricle.models.perturbation import (
@@ -33,17 +42,24 @@ from curricle.models.perturbation import (
     sam_sharpness,
 )
 from curricle.models.placement import Placement
+from curricle.models.stages import Stages
+from curricle.models.unfinished import Unfinished, identity_of
 
 RESULT = "sharpness.json"
 
 
 def sharpness(
-    spec: SharpnessSpec, inputs: dict[str, Path], output: Path, placement: Placement
+    spec: SharpnessSpec,
+    inputs: dict[str, Path],
+    output: Path,
+    placement: Placement,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Measure `inputs["checkpoint"]` on samples of `inputs["validation"]`; see `measure_sharpness`.
 
     Its final weights, or those it kept after `spec.checkpoint_at` tokens of training. The samples
-    depend on the spec's seed alone, so that all arms share them.
+    depend on the spec's seed alone, so that all arms share them. What is unfinished is kept between
+    products with the Hessian; `progress` is told how many of the most there can be are done.
     """
     folder = inputs["checkpoint"]
     at = spec.checkpoint_at
@@ -51,7 +67,11 @@ def sharpness(
     model = model.to(placement.device)
     dataset = TokenDataset(inputs["validation"], spec.sequence_length or model.sequence_length)
     windows_BT1 = held_out_batch(dataset, spec.batch_size, spec.seed)
-    result = measure_sharpness(model, windows_BT1, spec)
+    folders = {role: inputs[role] for role in ("checkpoint", "validation")}
+    unfinished = Unfinished(placement, identity_of(folders, spec=to_plain(spec)), output)
+    most = 1 + most_products(spec)
+    stages = Stages(unfinished, progress and (lambda done: progress(done, most)))
+    result = measure_sharpness(model, windows_BT1, spec, stages)
     (output / RESULT).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result
 
@@ -73,7 +93,10 @@ def held_out_batch(dataset: TokenDataset, batch_size: int, seed: int) -> Tensor:
 
 
 def measure_sharpness(
-    model: LanguageModel, windows_BT1: Tensor, settings: SharpnessSpec
+    model: LanguageModel,
+    windows_BT1: Tensor,
+    settings: SharpnessSpec,
+    stages: Stages | None = None,
 ) -> dict[str, Any]:
     """Every measure of sharpness of `model` on the token windows `windows_BT1`, as JSON values.
 
@@ -86,36 +109,41 @@ def measure_sharpness(
     - `critical`: 2 / eta_c along the gradient, where any step raises the loss.
     - `products`: all Hessian-vector products; `flops`: what everything cost.
 
-    What is no finite number is None. The weights are as before afterwards. Raises InputError if the
-    batch doesn't fit into memory, JobError if loss, gradient or a product are not numbers.
+    What is no finite number is None. The weights are as before afterwards. Parts that `stages` know
+    are not made again. Raises InputError if the batch doesn't fit into memory, JobError if loss,
+    gradient or a product are not numbers.
     """
     samples, length = len(windows_BT1), windows_BT1.shape[1] - 1
     check_memory(model, samples, length, settings)
     try:
-        return _measure(model, windows_BT1, settings)
+        return _measure(model, windows_BT1, settings, stages or Stages())
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
         raise too_large(samples, length, settings) from None
 
 
-def _measure(model: LanguageModel, windows_BT1: Tensor, settings: SharpnessSpec) -> dict[str, Any]:
+def _measure(
+    model: LanguageModel, windows_BT1: Tensor, settings: SharpnessSpec, stages: Stages
+) -> dict[str, Any]:
     loss = BatchLoss(model, windows_BT1, settings.micro_batch_size)
     everything = list(model.parameters())
     found: dict[str, Any] = {"samples": len(windows_BT1), "tokens": loss.tokens}
-    found |= _around(loss, everything, settings)
-    products = 0
+    found |= stages.part("around", lambda *_: _around(loss, everything, settings))
     groups = {"": everything}
     if settings.dense_layers:
         groups["dense_"] = dense_parameters(model)
     for prefix, parameters in groups.items():
-        values, count = _curvature(loss, parameters, settings, with_trace=not prefix)
-        found |= {prefix + name: value for name, value in values.items()}
-        products += count
-    found["products"] = products
+        curvature = _Curvature(loss, parameters, settings)
+        spectrum = stages.part(prefix + "spectrum", curvature.spectrum)
+        found |= {prefix + name: value for name, value in spectrum.items()}
+        if not prefix and settings.trace_samples:
+            found |= stages.part("trace", curvature.trace)
+    counts = ("iterations", "dense_iterations", "trace_samples")
+    found["products"] = sum(found.get(name, 0) for name in counts)
     found["flops"] = sharpness_flops(
         loss.tokens * model.forward_flops_per_token,
-        products=products,
+        products=found["products"],
         looks=found.pop("looks"),
         rebuilt=len(loss.parts) > 1,
     )
@@ -148,26 +176,40 @@ def _around(
     }
 
 
-def _curvature(
-    loss: BatchLoss,
-    parameters: Sequence[nn.Parameter],
-    settings: SharpnessSpec,
-    *,
-    with_trace: bool,
-) -> tuple[dict[str, Any], int]:
-    """Both ends of the Hessian's spectrum, and its trace; and the number of products."""
-    product = loss.hessian_product(parameters)
-    size = sum(parameter.numel() for parameter in parameters)
-    draw = torch.Generator().manual_seed(derive_seed(settings.seed, "sharpness", "start"))
-    start_P = torch.randn(size, generator=draw).to(parameters[0])
-    spectrum = extreme_eigenvalues(product, start_P, settings.max_iterations, settings.tolerance)
-    found = _describe(spectrum)
-    if not with_trace or not settings.trace_samples:
-        return found, spectrum.iterations
-    seed = derive_seed(settings.seed, "sharpness", "trace")
-    trace = hutchinson_trace(product, start_P, settings.trace_samples, seed)
-    found |= {"trace": trace.value, "trace_error": trace.error, "trace_samples": trace.samples}
-    return found, spectrum.iterations + trace.samples
+class _Curvature:
+    """The Hessian over `parameters`, whose graph is built when the first product is asked for."""
+
+    def __init__(
+        self, loss: BatchLoss, parameters: Sequence[nn.Parameter], settings: SharpnessSpec
+    ) -> None:
+        self._loss, self._parameters, self._settings = loss, parameters, settings
+
+    @functools.cached_property
+    def _product(self) -> Product:
+        return self._loss.hessian_product(self._parameters)
+
+    def spectrum(self, kept: Tensors, look: Look) -> dict[str, Any]:
+        """Both ends of the spectrum, and how far Lanczos got."""
+        settings = self._settings
+        size = sum(parameter.numel() for parameter in self._parameters)
+        draw = torch.Generator().manual_seed(derive_seed(settings.seed, "sharpness", "start"))
+        spectrum = extreme_eigenvalues(
+            self._product,
+            torch.randn(size, generator=draw).to(self._parameters[0]),
+            settings.max_iterations,
+            settings.tolerance,
+            kept=kept,
+            look=look,
+        )
+        return _describe(spectrum)
+
+    def trace(self, kept: Tensors, look: Look) -> dict[str, Any]:
+        """Hutchinson's estimate."""
+        like_P = torch.cat([parameter.detach().reshape(-1) for parameter in self._parameters])
+        seed = derive_seed(self._settings.seed, "sharpness", "trace")
+        samples = self._settings.trace_samples
+        trace = hutchinson_trace(self._product, like_P, samples, seed, kept=kept, look=look)
+        return {"trace": trace.value, "trace_error": trace.error, "trace_samples": trace.samples}
 
 
 def _describe(spectrum: Spectrum) -> dict[str, Any]:

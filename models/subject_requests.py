@@ -32,8 +32,9 @@ class Answers:
 
     `likelihood` (Q, A): log-likelihood of each letter. `nats`: minus that of the right choice's
     text in the cloze form, `bytes` its bytes with the blank before it; both 0 for a text that
-    wasn't asked, or is longer than the context. `is_cut` and `is_cloze_cut` say of which prompts
-    the beginning didn't fit, `is_question_cut` where not even the question did.
+    wasn't asked, or is longer than the context, which `is_left_out` says. `is_cut` and
+    `is_cloze_cut` say of which prompts the beginning didn't fit, `is_question_cut` where not even
+    the question did.
     """
 
     likelihood: Floats
@@ -42,6 +43,7 @@ class Answers:
     is_cut: Bools
     is_question_cut: Bools
     is_cloze_cut: Bools
+    is_left_out: Bools
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,9 @@ def ask(model: LanguageModel, requests: SubjectRequests, test: Sequence[Question
     """Answers to a subject's questions. Raises JobError, naming the first, for one that is NaN."""
     likelihood_QA = score(model, requests.letters).log_likelihood.reshape(-1, len(LETTERS))
     nats_Q, bytes_Q = np.zeros(len(test)), np.zeros(len(test), dtype=np.int64)
-    fitting = [index for index, request in enumerate(requests.texts) if request.fits]
-    nats_Q[fitting] = -score(model, [requests.texts[i] for i in fitting]).log_likelihood
+    texts = requests.texts
+    fitting = [index for index, request in enumerate(texts) if request.fits]
+    nats_Q[fitting] = -score(model, [texts[i] for i in fitting]).log_likelihood
     bytes_Q[fitting] = np.array(requests.text_bytes, dtype=np.int64)[fitting]
     wrong = np.flatnonzero(np.isnan(likelihood_QA).any(axis=1) | np.isnan(nats_Q))
     if len(wrong):
@@ -120,13 +123,15 @@ def ask(model: LanguageModel, requests: SubjectRequests, test: Sequence[Question
             f"the model's answer to question {first.index} of {first.subject} is not a number, and "
             f"so on {len(wrong)} of {len(test)}: its weights or its precision don't serve"
         )
+    cloze_cut = [request.is_cut for request in texts]
+    left_out = [not request.fits for request in texts]
     return Answers(
         likelihood_QA,
         nats_Q,
         bytes_Q,
         requests.is_cut,
         np.array(requests.is_question_cut),
-        np.array([request.is_cut for request in requests.texts] or [False] * len(test)),
+        *(np.array(flags or [False] * len(test)) for flags in (cloze_cut, left_out)),
     )
 
 

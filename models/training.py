@@ -32,7 +32,7 @@ from curricle.models.devices import make_fabric, reduce_over_ranks
 from curricle.models.flops import forward_flops_per_token, training_flops_per_token
 from curricle.models.interruption import InterruptedJobError, stop_requested
 from curricle.models.optimizer import build_optimizer
-from curricle.models.placement import Placement
+from curricle.models.placement import SNAPSHOT_SHARE, Placement
 from curricle.models.prefetch import prefetched
 from curricle.models.schedule import learning_rate_at
 from curricle.models.snapshots import Snapshots
@@ -48,7 +48,6 @@ from curricle.models.validation import validate
 
 # Looking at the losses makes a GPU wait for its queue to empty; on a CPU they are there anyway.
 STEPS_BETWEEN_LOOKS = {"cpu": 1, "cuda": 16}
-SNAPSHOT_SHARE = 50
 
 
 @exact_onednn()

@@ -11,21 +11,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curricle.core.errors import InputError
 from curricle.core.plain import canonical_json
 from curricle.recipes.copies import CopyFinder
-from curricle.recipes.document_file import Documents, DocumentWriter, Shard
+from curricle.recipes.document_file import Documents, DocumentWriter
 from curricle.recipes.documents import ROW_GROUP_ROWS, SCHEMA, Drops
-from curricle.recipes.engine import IN_PROCESS, Engine
 from curricle.recipes.intake import Intake, read_all
 from curricle.recipes.minhash import MinHashSettings
 from curricle.recipes.sources import identity_of
-from curricle.recipes.specs.sources import Source
+from curricle.recipes.specs.sources import RowsSource, Source
 from curricle.recipes.splitting import is_held_out
 from curricle.recipes.spool import Spooled, in_portions
 from curricle.recipes.summaries import held_out_summaries, write_summaries
@@ -46,15 +43,11 @@ def corpus_identity(corpora: Mapping[str, Source]) -> list[dict[str, Any]]:
 
     Raises InputError for a source that isn't there.
     """
-    return sorted((identity_of(source) for source in corpora.values()), key=canonical_json)
+    return sorted((_identity(*item) for item in corpora.items()), key=canonical_json)
 
 
 def build_corpus(
-    corpora: Mapping[str, Source],
-    validation_fraction: float,
-    seed: int,
-    folder: Path,
-    engine: Engine = IN_PROCESS,
+    corpora: Mapping[str, Source], validation_fraction: float, seed: int, folder: Path
 ) -> dict[str, Any]:
     """Write `train.parquet`, `validation.parquet`, `summaries.parquet` and `manifest.json`.
 
@@ -68,16 +61,27 @@ def build_corpus(
     """
     drops = Drops()
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        intake = read_all(corpora, seed, drops, Path(scratch), engine)
+        intake = read_all(corpora, seed, drops, Path(scratch))
         candidates = Path(scratch) / TRAIN
         splits = _write_splits(intake, validation_fraction, candidates, folder / VALIDATION)
-        train = _write_train(candidates, folder, drops, splits["train"], engine)
+        train = _write_train(candidates, folder, drops, splits["train"])
     held_out = functools.partial(is_held_out, validation_fraction=validation_fraction, seed=seed)
     write_summaries(folder / SUMMARIES, held_out_summaries(corpora.values(), held_out, seed))
     manifest = _manifest({"train": train, "validation": splits["validation"]}, drops)
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
     return manifest
+
+
+def _identity(name: str, source: Source) -> dict[str, Any]:
+    try:
+        return identity_of(source)
+    except InputError as error:
+        key = f"corpora.{name}"
+        elsewhere = f"; elsewhere: --set {key}.path=…" if isinstance(source, RowsSource) else ""
+        raise InputError(
+            f"{key}: {error.found}", expected=error.expected, fix=error.fix + elsewhere
+        ) from None
 
 
 def _write_splits(
@@ -94,36 +98,19 @@ def _write_splits(
     return totals
 
 
-def _write_train(
-    candidates: Path, folder: Path, drops: Drops, before: Totals, engine: Engine
-) -> Totals:
+def _write_train(candidates: Path, folder: Path, drops: Drops, before: Totals) -> Totals:
     """Write the candidates that are no copies of a held-out document."""
-    shards = Documents(candidates).shards()
-    found = engine.map(functools.partial(_copies, folder / VALIDATION), shards)
+    references = (batch.texts for batch in Documents(folder / VALIDATION).batches(["text"]))
+    finder = CopyFinder(references, COPY_OF_VALIDATION)
     totals: Totals = {}
     with DocumentWriter(folder / TRAIN, SCHEMA) as writer:
-        for shard, copied in zip(shards, found, strict=True):
-            for batch in shard.batches():
-                of_batch = copied[batch.start - shard.start :][: batch.table.num_rows]
-                for domain in batch.table["domain"].filter(pa.array(of_batch)).to_pylist():
-                    drops.add("copy-of-validation", domain)
-                writer.write(_count(batch.table.filter(pa.array(~of_batch)), totals))
+        for batch in Documents(candidates).batches():
+            copied = finder.find(batch.texts)
+            for domain in batch.table["domain"].filter(pa.array(copied)).to_pylist():
+                drops.add("copy-of-validation", domain)
+            writer.write(_count(batch.table.filter(pa.array(~copied)), totals))
     _check_left(before, totals)
     return totals
-
-
-def _copies(validation: Path, shard: Shard) -> npt.NDArray[np.bool_]:
-    """Which documents of a shard are copies of held-out ones; shape (documents,)."""
-    finder = _finder(validation)
-    found = [finder.find(batch.texts) for batch in shard.batches(["text"])]
-    return np.concatenate([np.empty(0, np.bool_), *found])
-
-
-@functools.lru_cache(maxsize=1)
-def _finder(validation: Path) -> CopyFinder:
-    """Knows the held-out texts; made once in every process that looks for their copies."""
-    references = (batch.texts for batch in Documents(validation).batches(["text"]))
-    return CopyFinder(references, COPY_OF_VALIDATION)
 
 
 def _table(rows: Iterable[Spooled]) -> pa.Table:

@@ -15,7 +15,6 @@ from curricle.core.token_dataset import DatasetWriter, TokenizedDocument
 from curricle.core.tokenizer_file import end_of_text_id, load_tokenizer, vocabulary_size
 from curricle.recipes.document_file import Documents
 from curricle.recipes.documents import Drops
-from curricle.recipes.engine import IN_PROCESS, Engine
 from curricle.recipes.mixing import Portion, portions, shares
 from curricle.recipes.specs.mix import Mix
 from curricle.recipes.specs.recipe import Recipe
@@ -33,11 +32,12 @@ def build_dataset(
     tokenizer: Path,
     seed: int,
     folder: Path,
-    engine: Engine = IN_PROCESS,
+    library: Path | None = None,
 ) -> dict[str, Any]:
     """Write the dataset that `recipe` makes of its documents; returns the manifest's counts.
 
-    `documents` is the table that the recipe's steps left, `accounts` say what they did.
+    `documents` is the table that the recipe's steps left, `accounts` say what they did, `library`
+    holds tokens of texts that other recipes have too (`token_library.py`).
     `recipe.order` isn't applied here: it is an order of the dataset's samples. Within a domain,
     documents stand in the order of a seeded hash of their ids, which is also the order in which a
     mix takes them. Raises InputError if no documents are left, or a mix can't be had of them.
@@ -47,7 +47,7 @@ def build_dataset(
         folder, vocabulary_size=vocabulary_size(loaded), end_of_text=end_of_text_id(loaded)
     )
     with tempfile.TemporaryFile(dir=folder) as scratch:
-        spool = tokenize(Documents(documents), tokenizer, scratch, engine)
+        spool = tokenize(Documents(documents), loaded, scratch, library)
         if not len(spool):
             raise InputError(
                 "no documents to make a dataset of",

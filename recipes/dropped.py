@@ -14,6 +14,8 @@ from curricle.core.errors import IntegrityError
 from curricle.recipes.documents import DropCounts, Drops
 
 DROPPED = "dropped.parquet"
+# The reason of whatever ranks or limits a score for documents that have none.
+NO_SCORE = "no-score"
 # Examples kept per reason and domain, and the characters shown of each: enough to judge a rule by,
 # and a few megabytes at most whatever the corpus.
 EXAMPLES, EXCERPT = 50, 400
@@ -72,14 +74,6 @@ class DropLog(Drops):
                 found.sort(key=operator.itemgetter(0))
                 del found[EXAMPLES:]
         return documents.filter(pa.array([drop is None for drop in drops], pa.bool_()))
-
-    def merge(self, other: "DropLog") -> None:
-        """Take over what another log has counted and kept."""
-        self.update(other)
-        self._changes.update(other._changes)
-        for key, examples in other._examples.items():
-            found = [*self._examples.get(key, ()), *examples]
-            self._examples[key] = sorted(found, key=operator.itemgetter(0))[:EXAMPLES]
 
     def change(self, what: str, domain: str, count: int = 1) -> None:
         """Count parts of documents that stay which were changed, such as lines removed."""

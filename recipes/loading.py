@@ -1,27 +1,26 @@
 """From a YAML file (or the name of a shipped study) and `--set` overrides to a `Study`."""
 
-import difflib
 import types
 import typing
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import YAMLError
 
 from curricle.core.errors import InputError
 from curricle.recipes.study import Study
-
-CATALOG = Path(__file__).parent / "catalog"
-
-
-def catalog_names() -> list[str]:
-    """Names of the studies that ship with the package."""
-    return sorted(path.stem for path in CATALOG.glob("*.yaml"))
+from curricle.recipes.study_files import (
+    EXTENDS,
+    Location,
+    StudyFile,
+    merged,
+    place_of,
+    read_study_files,
+    suggest,
+)
 
 
 def load_study(study: str, overrides: Sequence[str] = ()) -> Study:
@@ -29,57 +28,14 @@ def load_study(study: str, overrides: Sequence[str] = ()) -> Study:
 
     Raises InputError that names file, line, key, what was found and what was expected.
     """
-    path = study_path(study)
-    tree = _read_yaml(path)
+    files = read_study_files(study)
+    tree = merged(files)
     for override in overrides:
         _apply_override(tree, override)
     try:
         return Study.model_validate(_without_comments(tree))
     except ValidationError as error:
-        raise _explain(error, tree, path, overrides) from None
-
-
-def study_path(study: str) -> Path:
-    """The file that `study` means. Raises InputError if there is none."""
-    if Path(study).is_file():
-        return Path(study)
-    if (shipped := CATALOG / f"{study}.yaml").is_file():
-        return shipped
-    names = catalog_names()
-    raise InputError(
-        f"study {study!r}",
-        expected=f"a YAML file, or one of the shipped studies: {', '.join(names)}",
-        fix=_suggest(study, names) or "check the path",
-    )
-
-
-def _read_yaml(path: Path) -> CommentedMap:
-    try:
-        tree = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
-    except DuplicateKeyError as error:
-        raise _duplicate_key(error, path) from None
-    except (YAMLError, UnicodeDecodeError, OSError) as error:
-        line = error.problem_mark.line + 1 if _has_mark(error) else 1
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise InputError(f"{path}:{line}: {problem}", expected="YAML", fix="correct it") from None
-    if not isinstance(tree, CommentedMap):
-        raise InputError(f"{path}: no keys", expected="a study", fix="see recipes/catalog")
-    return tree
-
-
-def _has_mark(error: Exception) -> typing.TypeGuard[Any]:
-    return isinstance(error, MarkedYAMLError) and error.problem_mark is not None
-
-
-def _duplicate_key(error: DuplicateKeyError, path: Path) -> InputError:
-    mark = error.problem_mark
-    line = mark.line + 1 if mark else 1
-    key = path.read_text(encoding="utf-8").splitlines()[line - 1].split(":")[0].strip()
-    return InputError(
-        f"{path}:{line}: {key!r} is given twice",
-        expected="each name once",
-        fix="rename or remove one of the two",
-    )
+        raise _explain(error, tree, files, overrides) from None
 
 
 def _apply_override(tree: CommentedMap, override: str) -> None:
@@ -123,14 +79,17 @@ def _without_comments(node: Any) -> Any:
 
 
 def _explain(
-    error: ValidationError, tree: CommentedMap, path: Path, overrides: Sequence[str]
+    error: ValidationError,
+    tree: CommentedMap,
+    files: Sequence[StudyFile],
+    overrides: Sequence[str],
 ) -> InputError:
     # A misspelt key is also a missing one: the misspelling is what helps.
     first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
-    location = _location(first["loc"], tree)
+    location = _location(first["loc"], tree, is_missing=first["type"] == "missing")
     key = ".".join(str(part) for part in location)
     overridden = any(_within(key, override.partition("=")[0]) for override in overrides)
-    place = "--set " if overridden else f"{path}:{_line_of(tree, location)}: "
+    place = "--set " if overridden else f"{place_of(files, location)}: "
     where = place + (f"{key}: " if key else "")
     context = first.get("ctx", {})
     if first["type"] == "rule":
@@ -140,7 +99,7 @@ def _explain(
     if first["type"] == "extra_forbidden":
         known = _known_keys(first["loc"][:-1])
         found = f"{where}unknown key"
-        fix = _suggest(str(location[-1]), known) or "remove it"
+        fix = suggest(str(location[-1]), known) or "remove it"
         return InputError(found, expected=f"one of {', '.join(known)}", fix=fix)
     if first["type"] == "missing":
         return InputError(f"{where}missing", expected="this key", fix=f"add {first['loc'][-1]}:")
@@ -161,14 +120,9 @@ def _explain_tag(where: str, context: dict[str, Any], given: Any) -> InputError:
     key = context["discriminator"].strip("'")
     if "tag" not in context:
         return InputError(f"{where}{_short(given)}", expected=f"a key {key}", fix=f"add {key}:")
-    fix = _suggest(context["tag"], tags) or f"use one of them as {key}"
+    fix = suggest(context["tag"], tags) or f"use one of them as {key}"
     found = f"{where}{key} is {context['tag']!r}"
     return InputError(found, expected=f"one of {', '.join(tags)}", fix=fix)
-
-
-def _suggest(word: str, known: Sequence[str]) -> str | None:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]}?" if close else None
 
 
 def _short(value: Any) -> str:
@@ -176,8 +130,11 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _location(loc: tuple[int | str, ...], tree: CommentedMap) -> tuple[int | str, ...]:
-    """`loc` without the tags that pydantic puts into it for unions and mappings' keys."""
+def _location(loc: Location, tree: CommentedMap, *, is_missing: bool) -> Location:
+    """`loc` without the tags that pydantic puts into it for unions and mappings' keys.
+
+    A key that is missing is its last part, although it isn't there.
+    """
     location: list[int | str] = []
     node: Any = tree
     for position, part in enumerate(loc):
@@ -186,23 +143,12 @@ def _location(loc: tuple[int | str, ...], tree: CommentedMap) -> tuple[int | str
         )
         if inside:
             node = node[part]
-        if inside or position == len(loc) - 1:
+        if inside or (is_missing and position == len(loc) - 1):
             location.append(part)
     return tuple(location)
 
 
-def _line_of(tree: CommentedMap, location: tuple[int | str, ...]) -> int:
-    line, node = 0, tree
-    for part in location:
-        try:
-            line = (node.lc.key(part) if isinstance(node, CommentedMap) else node.lc.item(part))[0]
-            node = node[part]
-        except (KeyError, AttributeError, TypeError, IndexError):
-            break
-    return line + 1
-
-
-def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+def _known_keys(loc: Location) -> list[str]:
     """The keys that the study's model allows at `loc`."""
     current: Any = Study
     for part in loc:
@@ -214,7 +160,8 @@ def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
         else:
             current = _innermost(current, str(part))
     is_model = isinstance(current, type) and issubclass(current, BaseModel)
-    return sorted(current.model_fields) if is_model else []
+    keys = current.model_fields if is_model else ()
+    return sorted([*keys, EXTENDS] if current is Study else keys)
 
 
 def _innermost(annotation: Any, part: str) -> Any:
@@ -223,8 +170,11 @@ def _innermost(annotation: Any, part: str) -> Any:
         arguments = [item for item in typing.get_args(annotation) if item is not type(None)]
         origin = typing.get_origin(annotation)
         if origin in (typing.Union, types.UnionType) and len(arguments) > 1:
-            return next((item for item in arguments if _tag(item) == part), annotation)
-        if origin is typing.Annotated or len(arguments) == 1 or origin is tuple:
+            members = [item for item in arguments if _tag(item) == part]
+            if not members:
+                return annotation
+            annotation = members[0]
+        elif origin is typing.Annotated or len(arguments) == 1 or origin is tuple:
             annotation = arguments[0]
         else:
             annotation = arguments[-1]
@@ -232,6 +182,9 @@ def _innermost(annotation: Any, part: str) -> Any:
 
 
 def _tag(model: Any) -> str | None:
+    """What pydantic calls a member of a tagged union."""
+    if tags := [one for one in typing.get_args(model)[1:] if isinstance(one, Tag)]:
+        return tags[0].tag
     fields: dict[str, Any] = getattr(model, "model_fields", {})
     for name in ("step", "source"):
         if name in fields:

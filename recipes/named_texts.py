@@ -1,4 +1,4 @@
-"""Texts that a recipe names beside the corpus: evaluation sets, examples for a classifier."""
+"""What a recipe names beside the corpus: evaluation sets, examples for a classifier, scores."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,14 +8,20 @@ from curricle.core.errors import InputError
 from curricle.core.plain import fingerprint
 from curricle.core.questions import read_questions
 from curricle.recipes.documents import Drops
+from curricle.recipes.given_scores import parquet_files
 from curricle.recipes.sources import identity_of, read_source
 from curricle.recipes.specs.sources import Source
 
 
-def content_of(sources: Sequence[Source], question_files: Sequence[str] = ()) -> list[Any]:
+def content_of(
+    sources: Sequence[Source],
+    question_files: Sequence[str] = (),
+    score_files: Sequence[str] = (),
+) -> list[Any]:
     """JSON values that change if and only if what is named there changes."""
     questions = [fingerprint(list(read_questions(Path(path)))) for path in question_files]
-    return [*map(identity_of, sources), *questions]
+    scores = [file.identity for path in score_files for file in parquet_files(path)]
+    return [*map(identity_of, sources), *questions, *scores]
 
 
 def read_texts(sources: Sequence[Source]) -> Iterator[str]:

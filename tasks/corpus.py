@@ -50,10 +50,8 @@ class CorpusStep(Step):
         self, session: Session, inputs: Mapping[str, Path], folder: Path
     ) -> Mapping[str, Any]:
         """Write train and validation documents."""
-        del inputs
-        return build_corpus(
-            self.corpora, self.validation_fraction, self.seed, folder, session.engine
-        )
+        del session, inputs
+        return build_corpus(self.corpora, self.validation_fraction, self.seed, folder)
 
 
 @dataclass(frozen=True)

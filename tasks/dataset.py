@@ -8,10 +8,44 @@ from typing import Any, ClassVar, Literal
 
 from curricle.recipes.dataset import build_dataset
 from curricle.recipes.specs.recipe import Recipe
+from curricle.recipes.token_library import build_library
 from curricle.tasks.corpus import CorpusStep
 from curricle.tasks.documents import DocumentsStep, accounts_of, table_of
 from curricle.tasks.session import Session
 from curricle.tasks.step import Step
+
+
+@dataclass(frozen=True)
+class TokensStep(Step):
+    """Tokenize the corpus' training documents, once for all recipes that have their texts."""
+
+    kind: ClassVar[str] = "tokens"
+    verb: ClassVar[str] = "tokenize corpus"
+    corpus: CorpusStep
+    tokenizer: Step
+
+    @property
+    def name(self) -> str:
+        """The tokenizer's name."""
+        return self.tokenizer.name
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """Nothing beyond the inputs."""
+        return {}
+
+    @property
+    def inputs(self) -> Mapping[str, Step]:
+        """Documents and tokenizer."""
+        return {"documents": self.corpus, "tokenizer": self.tokenizer}
+
+    def build(
+        self, session: Session, inputs: Mapping[str, Path], folder: Path
+    ) -> Mapping[str, Any]:
+        """Write the library."""
+        del session
+        documents = table_of(self.corpus, inputs["documents"])
+        return build_library(documents, inputs["tokenizer"], folder)
 
 
 @dataclass(frozen=True)
@@ -51,15 +85,19 @@ class DatasetStep(Step):
             documents = DocumentsStep(step, documents, self.seed)
         return documents
 
-    @property
+    @functools.cached_property
     def inputs(self) -> Mapping[str, Step]:
-        """Documents and tokenizer."""
-        return {"documents": self.documents, "tokenizer": self.tokenizer}
+        """Documents and tokenizer; and tokens of the corpus, most of whose texts recipes leave."""
+        inputs: dict[str, Step] = {"documents": self.documents, "tokenizer": self.tokenizer}
+        if self.split == "train":
+            inputs["library"] = TokensStep(self.corpus, self.tokenizer)
+        return inputs
 
     def build(
         self, session: Session, inputs: Mapping[str, Path], folder: Path
     ) -> Mapping[str, Any]:
         """Write shards, document table and manifest."""
+        del session
         return build_dataset(
             self.recipe,
             table_of(self.documents, inputs["documents"], self.split),
@@ -67,5 +105,5 @@ class DatasetStep(Step):
             inputs["tokenizer"],
             self.seed,
             folder,
-            session.engine,
+            inputs.get("library"),
         )

@@ -38,8 +38,9 @@ class MeasurementStep(Step):
     @functools.cached_property
     def spec(self) -> Mapping[str, Any]:
         """The settings, and the content of the texts that they name."""
-        content = content_of(self.measurement.sources, self.measurement.question_files)
-        return {**self.measurement.identity, "content": content}
+        spec = self.measurement
+        content = content_of(spec.sources, spec.question_files, spec.score_files)
+        return {**spec.identity, "content": content}
 
     @property
     def inputs(self) -> Mapping[str, Step]:
@@ -50,8 +51,9 @@ class MeasurementStep(Step):
         self, session: Session, inputs: Mapping[str, Path], folder: Path
     ) -> Mapping[str, Any]:
         """Write a value or signature for each document."""
+        del session
         documents = Documents(table_of(self.documents, inputs["documents"]))
-        return measure(self.measurement, documents, folder, session.engine)
+        return measure(self.measurement, documents, folder)
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class DocumentsStep(Step):
     @functools.cached_property
     def spec(self) -> Mapping[str, Any]:
         """The settings, the content of the texts that they name, and the seed."""
-        content = content_of(self.step.sources)
+        content = content_of(self.step.sources, score_files=self.step.score_files)
         return {**self.step.identity, "content": content, "seed": self.seed}
 
     @functools.cached_property
@@ -88,6 +90,7 @@ class DocumentsStep(Step):
         self, session: Session, inputs: Mapping[str, Path], folder: Path
     ) -> Mapping[str, Any]:
         """Write the documents that stay, examples of the others, and an account."""
+        del session
         before = inputs["documents"]
         accounts = run_step(
             self.step,
@@ -96,7 +99,6 @@ class DocumentsStep(Step):
             self.seed,
             folder,
             accounts_of(self.documents, before),
-            session.engine,
         )
         return accounts[-1]
 

@@ -35,10 +35,10 @@ def dropped_of(
 
     Raises InputError if the recipe isn't known or not prepared, or has no such reason.
     """
-    if recipe not in plan.datasets:
+    if recipe not in plan.preparation.datasets:
         raise InputError(
             f"recipe {recipe!r}",
-            expected=f"one of {', '.join(plan.datasets)}",
+            expected=f"one of {', '.join(plan.preparation.datasets)}",
             fix="name a recipe of the study",
         )
     steps = [_dropped_by(step, store, count) for step in _chain(plan, recipe)]
@@ -60,7 +60,7 @@ def render_dropped(steps: Sequence[DroppedByStep]) -> str:
 def _chain(plan: StudyPlan, recipe: str) -> list[DocumentsStep]:
     """The recipe's steps, the first one first."""
     steps: list[DocumentsStep] = []
-    step = plan.datasets[recipe].documents
+    step = plan.preparation.datasets[recipe].documents
     while isinstance(step, DocumentsStep):
         steps.insert(0, step)
         step = step.documents

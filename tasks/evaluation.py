@@ -1,6 +1,6 @@
 """Evaluation steps: one job kind each, on one checkpoint."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 from curricle.core.jobs import ModelSpec, MultipleChoiceSpec, PerplexitySpec, SharpnessSpec
 from curricle.core.plain import to_plain
 from curricle.core.store import Store
-from curricle.models.flops import forward_flops_per_token, sharpness_flops
+from curricle.models.flops import forward_flops_per_token, most_products, sharpness_flops
 from curricle.models.jobs import Job
+from curricle.tasks.evaluation_values import Values, evaluation_values, tracked_names
 from curricle.tasks.session import Session
 from curricle.tasks.step import Step
 from curricle.tasks.tracking import TrackedRun
@@ -21,38 +22,8 @@ JOB_KINDS: dict[type[EvaluationSpec], str] = {
     MultipleChoiceSpec: "multiple-choice",
     SharpnessSpec: "sharpness",
 }
-MULTIPLE_CHOICE_METRICS = (
-    "accuracy",
-    "standard_error",
-    "calibrated_accuracy",
-    "correct_probability",
-    "bits_per_byte",
-)
-PERPLEXITY_METRICS = ("perplexity", "bits_per_byte")
-INTERVAL_ENDS = ("", "_low", "_high")
-SHARPNESS_METRICS = (
-    "largest_eigenvalue",
-    "largest_residual",
-    "largest_converged",
-    "smallest_eigenvalue",
-    "smallest_residual",
-    "smallest_converged",
-    "iterations",
-    "dense_largest_eigenvalue",
-    "dense_largest_residual",
-    "dense_smallest_eigenvalue",
-    "dense_smallest_residual",
-    "dense_iterations",
-    "trace",
-    "trace_error",
-    "sam",
-    "adaptive_sam",
-    "critical",
-    "gradient_norm",
-)
 # Of SAM, adaptive SAM and the search for the critical step.
 TYPICAL_LOOKS = 12
-Values = dict[tuple[str, str], float]
 
 
 @dataclass(frozen=True)
@@ -113,19 +84,7 @@ class EvaluationStep(Step):
 
     def values(self, store: Store) -> Values:
         """Its numbers by (metric, domain); what was asked for and not obtained is left out."""
-        facts = store.facts(self.artifact)
-        if isinstance(self.evaluation, SharpnessSpec):
-            return _single_values("sharpness", facts, SHARPNESS_METRICS)
-        if isinstance(self.evaluation, MultipleChoiceSpec):
-            return _single_values("multiple_choice", facts, MULTIPLE_CHOICE_METRICS)
-        entries = {**facts["domains"], "average": facts["average"]}
-        names = [name + end for name in PERPLEXITY_METRICS for end in INTERVAL_ENDS]
-        return {
-            (f"validation/{name}", domain): entry[name]
-            for domain, entry in entries.items()
-            for name in names
-            if entry[name] is not None
-        }
+        return evaluation_values(self.job_kind, store.facts(self.artifact))
 
     def rows(self, store: Store) -> list[dict[str, Any]]:
         """Rows of the results table."""
@@ -141,31 +100,18 @@ class EvaluationStep(Step):
     def tracked_run(self, session: Session) -> TrackedRun:
         """The evaluated run in MLflow, with these numbers added."""
         run = self.run.tracked_run(session)
-        values = {
-            metric if domain == "average" else f"{metric}/{domain}": value
-            for (metric, domain), value in self.values(session.store).items()
-        }
+        values = tracked_names(self.values(session.store))
         addition = run.addition(self.artifact.fingerprint, values)
         return replace(addition, tokens=self.checkpoint_at or addition.tokens)
-
-
-def _single_values(prefix: str, facts: Mapping[str, Any], names: Sequence[str]) -> Values:
-    """The numbers among `facts` that have no domain."""
-    return {
-        (f"{prefix}/{name}", "average"): float(facts[name])
-        for name in names
-        if facts.get(name) is not None
-    }
 
 
 def _most_flops(sharpness: SharpnessSpec, model: ModelSpec) -> int:
     """Operations of sharpness if Lanczos needs all its iterations."""
     tokens = sharpness.batch_size * model.sequence_length
-    spectra = 2 if sharpness.dense_layers else 1
     micro = sharpness.micro_batch_size or sharpness.batch_size
     return sharpness_flops(
         tokens * forward_flops_per_token(model),
-        products=spectra * sharpness.max_iterations + sharpness.trace_samples,
+        products=most_products(sharpness),
         looks=TYPICAL_LOOKS,
         rebuilt=micro < sharpness.batch_size,
     )

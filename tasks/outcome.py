@@ -49,7 +49,7 @@ def read_outcome(plan: StudyPlan, store: Store, flow: str, *, seconds: float) ->
         prepared = prepared_of(plan, store)
         text = f"{render_prepared(prepared)}\n{took}"
         return Outcome(plan.study.name, None, None, seconds, prepared.to_plain(), text)
-    decision = plan.decide(store)
+    decision = plan.ranking.decide(store)
     report = report_step(plan, store).artifact if decision.from_ranking else None
     folder = store.folder(report) if report and store.exists(report) else None
     path = str(folder / REPORT) if folder else None

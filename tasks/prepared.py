@@ -48,10 +48,10 @@ class Prepared:
 
 def prepared_of(plan: StudyPlan, store: Store) -> Prepared:
     """What the store holds of a study whose datasets are all prepared."""
-    corpus = store.facts(plan.corpus.artifact)
+    corpus = store.facts(plan.preparation.corpus.artifact)
     base = {name: entry["documents"] for name, entry in corpus["splits"]["train"].items()}
     names: dict[Any, list[str]] = {}
-    for name, step in plan.datasets.items():
+    for name, step in plan.preparation.datasets.items():
         names.setdefault(step.artifact, []).append(name)
     rows = [
         row

@@ -96,7 +96,7 @@ def report_step(plan: StudyPlan, store: Store) -> ReportStep:
 def publish(session: Session, step: ReportStep) -> None:
     """Put report, summary and ranking figure on the study's run in MLflow."""
     folder = session.store.folder(step.artifact)
-    tiny = step.plan.tiny_ranking(session.store)
+    tiny = step.plan.ranking.tiny(session.store)
     files: dict[str, str | bytes] = {
         REPORT: (folder / REPORT).read_bytes(),
         SUMMARY: (folder / SUMMARY).read_bytes(),
@@ -112,7 +112,7 @@ def gather(plan: StudyPlan, store: Store) -> ReportContent:
     rankings = _rankings(plan, store, results)
     targets = results[results["stage"] == "target"]
     labels = list(plan.study.curricula)
-    decision = plan.decide(store)
+    decision = plan.ranking.decide(store)
     done = all(
         store.exists(step.artifact) for steps in plan.layout(store).values() for step in steps
     )
@@ -140,7 +140,7 @@ def gather(plan: StudyPlan, store: Store) -> ReportContent:
 
 
 def _rankings(plan: StudyPlan, store: Store, results: pd.DataFrame) -> dict[str, Any]:
-    step = plan.ranking()
+    step = plan.ranking.step()
     if not store.exists(step.artifact):
         return {}
     by_rate = step.read(store)
@@ -151,7 +151,7 @@ def _rankings(plan: StudyPlan, store: Store, results: pd.DataFrame) -> dict[str,
         "standard": by_rate[proxy.standard_rate],
         "domains": rank_domains(rows, plan.study.baseline, step.roles, order_only=step.order_only),
     }
-    confirmation = plan.confirmation(plan.decide(store).confirmed)
+    confirmation = plan.ranking.confirmation(plan.ranking.decide(store).confirmed)
     if store.exists(confirmation.artifact):
         found["confirmation"] = confirmation.read(store)[plan.study.target.learning_rate]
     return found
@@ -163,7 +163,7 @@ def _curves(plan: StudyPlan, store: Store, best: str) -> pd.DataFrame | None:
         return None
     rows = [
         {"arm": run.curriculum, "seed": run.training.seed, "tokens": tokens, "value": value}
-        for run in plan.target_runs(best)
+        for run in plan.curricula.target_runs(best)
         if store.exists(run.artifact)
         for tokens, value in run.curve(store)
     ]
@@ -184,7 +184,7 @@ def _comparisons(targets: pd.DataFrame, curricula: Sequence[str]) -> tuple[Compa
 def _documents(plan: StudyPlan, store: Store, recipe: str) -> tuple[DocumentComparison, ...]:
     """The arms against the random order, on the documents of each."""
     tables: dict[str, list[pd.DataFrame]] = {}
-    for step in plan.evaluations(plan.target_runs(recipe)):
+    for step in plan.evaluation.steps(plan.curricula.target_runs(recipe)):
         if step.job_kind == "perplexity" and store.exists(step.artifact):
             rows = pq.read_table(store.folder(step.artifact) / "perplexity.parquet").to_pandas()
             tables.setdefault(step.run.curriculum, []).append(rows)
@@ -195,7 +195,7 @@ def _multiple_choice(plan: StudyPlan, store: Store, recipe: str) -> dict[str, An
     """Each model's letters, and the arms' accuracies by subject."""
     reports: list[LetterReport] = []
     tables: dict[str, list[pd.DataFrame]] = {}
-    for step in plan.evaluations(plan.target_runs(recipe)):
+    for step in plan.evaluation.steps(plan.curricula.target_runs(recipe)):
         if step.job_kind == "multiple-choice" and store.exists(step.artifact):
             folder = store.folder(step.artifact)
             rows = pq.read_table(folder / "multiple_choice.parquet").to_pandas()
@@ -216,11 +216,12 @@ def _multiple_choice(plan: StudyPlan, store: Store, recipe: str) -> dict[str, An
 
 def _scores(plan: StudyPlan, store: Store, recipe: str) -> dict[str, Any]:
     """The first seed's learnability: distribution, agreement between seeds, texts at both ends."""
-    steps = [step for step in plan.scores(recipe).values() if store.exists(step.artifact)]
+    steps = [step for step in plan.curricula.scores(recipe).values() if store.exists(step.artifact)]
     if not plan.study.curricula or not steps:
         return {}
     dataset = TokenDataset(
-        store.folder(plan.datasets[recipe].artifact), plan.study.tokenizer.sequence_length
+        store.folder(plan.preparation.datasets[recipe].artifact),
+        plan.study.tokenizer.sequence_length,
     )
     pool = partition(len(dataset), plan.study.scoring.holdout, plan.study.seed, "target")
     columns = [read_scores(store.folder(step.artifact), "learnability")[pool] for step in steps]
@@ -231,7 +232,7 @@ def _scores(plan: StudyPlan, store: Store, recipe: str) -> dict[str, Any]:
     facts = {"samples scored": f"{len(pool):,}"}
     if len(pairs):
         facts["agreement between proxies (mean Spearman)"] = f"{pairs.mean():.2f}"
-    tokenizer = load_tokenizer(store.folder(plan.tokenizer.artifact))
+    tokenizer = load_tokenizer(store.folder(plan.preparation.tokenizer.artifact))
     order = np.argsort(columns[0])
     ends = [*order[::-1][:EXAMPLES_PER_END], *order[:EXAMPLES_PER_END]]
     examples = tuple(
@@ -248,7 +249,7 @@ def _scores(plan: StudyPlan, store: Store, recipe: str) -> dict[str, Any]:
 def _corpus(plan: StudyPlan, store: Store) -> dict[str, Any]:
     """Documents and tokens per recipe and domain, drops by reason, and what each recipe does."""
     sizes, drops = [], []
-    for name, step in plan.datasets.items():
+    for name, step in plan.preparation.datasets.items():
         if not store.exists(step.artifact):
             continue
         manifest = read_manifest(store.folder(step.artifact))

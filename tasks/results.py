@@ -20,16 +20,16 @@ def collect_results(plan: StudyPlan, store: Store) -> pd.DataFrame:
     A run that two stages need (the random arm of the best recipe confirms the ranking too) has rows
     in both.
     """
-    decision = plan.decide(store)
-    targets = plan.target_runs(decision.best)
+    decision = plan.ranking.decide(store)
+    targets = plan.curricula.target_runs(decision.best)
     runs = [
-        *plan.proxy_runs(),
-        *plan.confirmation_runs(decision.confirmed),
+        *plan.ranking.runs(),
+        *plan.ranking.confirmation_runs(decision.confirmed),
         *targets,
     ]
-    steps: list[RowStep] = [*runs, *plan.evaluations(targets)]
+    steps: list[RowStep] = [*runs, *plan.evaluation.steps(targets)]
     if plan.study.curricula:
-        steps += plan.scores(decision.best).values()
+        steps += plan.curricula.scores(decision.best).values()
     finished = [step for step in steps if store.exists(step.artifact)]
     return results_table(row for step in finished for row in step.rows(store))
 

@@ -10,7 +10,6 @@ from curricle.models.placement import Placement
 from curricle.models.pool import JobPool
 from curricle.recipes.loading import load_study
 from curricle.recipes.study import Study
-from curricle.tasks.engine import TaskRunnerEngine
 from curricle.tasks.places import state_folder, tracking_uri
 from curricle.tasks.progress import ProgressDisplay
 from curricle.tasks.tracking import Tracker
@@ -49,19 +48,12 @@ class Session:
         placement = Placement(**hardware.model_dump(exclude={"workers"}))
         return JobPool(hardware.workers, max(study.proxy.threads, study.target.threads), placement)
 
-    @functools.cached_property
-    def engine(self) -> TaskRunnerEngine:
-        """What maps the shards of corpora and recipes."""
-        return TaskRunnerEngine(self.study.preparation)
-
     def start_workers(self) -> None:
         """Start the worker processes now, rather than with the first job."""
         assert self.pool.size > 0
 
     def close(self, *, finished: bool) -> None:
         """End the workers and wait for the tracker."""
-        if "engine" in self.__dict__:
-            self.engine.close()
         if "pool" in self.__dict__:
             self.pool.close()
         self.tracker.close(finished=finished)

@@ -51,10 +51,13 @@ class TrackedRun:
 
 @dataclass
 class Tracker:
-    """Forwards runs to an MLflow server or database; closing waits for what is under way."""
+    """Forwards runs to an MLflow server or database; closing waits for what is under way.
+
+    `artifact_root` is where a new experiment keeps its files (None: where the server wants them).
+    """
 
     uri: str
-    artifact_root: str
+    artifact_root: str | None
     study: str
     study_key: str
     tags: dict[str, str]

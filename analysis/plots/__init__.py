@@ -11,6 +11,7 @@ from curricle.analysis.plots.curricula import (
 )
 from curricle.analysis.plots.documents import documents_figure
 from curricle.analysis.plots.evaluation import costs_figure, letters_figure
+from curricle.analysis.plots.perplexity import perplexity_figure
 from curricle.analysis.plots.rankings import (
     domains_figure,
     rank_flow_figure,
@@ -29,6 +30,7 @@ __all__ = [
     "domains_figure",
     "learnability_figure",
     "letters_figure",
+    "perplexity_figure",
     "rank_flow_figure",
     "ranking_figure",
     "seeds_figure",

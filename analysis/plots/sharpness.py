@@ -7,10 +7,11 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter
 
 from curricle.analysis.plots import style
 from curricle.analysis.plots.curricula import line_styles
+from curricle.analysis.plots.dots import dots, dots_figure
 
 Floats = npt.NDArray[np.float64]
 
@@ -22,8 +23,6 @@ PANELS: Mapping[str, tuple[str, ...]] = {
     "Adaptive SAM": ("adaptive_sam",),
     "Critical": ("critical",),
 }
-_PER_ROW = 3
-_ROW = 22.0
 
 
 def sharpness_figure(rows: pd.DataFrame, arms: Sequence[str], curricula: Sequence[str]) -> Figure:
@@ -34,25 +33,16 @@ def sharpness_figure(rows: pd.DataFrame, arms: Sequence[str], curricula: Sequenc
     is the control.
     """
     table = _at_the_end(rows)
-    marks = line_styles(arms, arms[0], curricula)
     panels = {name: wanted for name, wanted in PANELS.items() if set(wanted) & set(table.columns)}
-    lines = -(-len(panels) // _PER_ROW)
-    left, height = style.label_width(arms), _ROW * len(arms)
-    width = (style.WIDTH - left) / _PER_ROW - 24
-    figure = style.new_figure(style.WIDTH, (height + 70) * lines)
-    for index, (name, wanted) in enumerate(panels.items()):
-        column, line = index % _PER_ROW, index // _PER_ROW
-        axes = style.panel(
-            figure, left + (width + 24) * column, 26 + (height + 70) * line, width, height
-        )
-        style.rows(axes, arms if column == 0 else [""] * len(arms))
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-        for row, arm in enumerate(arms):
-            colour = marks[arm][0]
-            for metric in set(wanted) & set(table.columns):
-                _dots(axes, row, table.loc[table.index.get_level_values(0) == arm], metric, colour)
-        style.title(axes, name)
-    return figure
+
+    def draw(axes: Axes, panel: str, arm: str, row: int, colour: str) -> None:
+        runs = table.loc[table.index.get_level_values(0) == arm]
+        for metric in set(panels[panel]) & set(table.columns):
+            values = runs[metric].to_numpy(dtype=float)
+            errors = _errors(runs, metric, values)
+            dots(axes, row, values, values - errors, values + errors, colour)
+
+    return dots_figure(list(panels), arms, curricula, draw)
 
 
 def sharpness_curves_figure(
@@ -95,15 +85,6 @@ def _at_the_end(rows: pd.DataFrame) -> pd.DataFrame:
     last = rows[rows["tokens"] == rows["tokens"].max()]
     named = last.assign(metric=last["metric"].str.removeprefix("sharpness/"))
     return pd.pivot_table(named, index=["curriculum", "seed"], columns="metric", values="value")
-
-
-def _dots(axes: Axes, row: int, runs: pd.DataFrame, metric: str, colour: str) -> None:
-    values = runs[metric].to_numpy(dtype=float)
-    places = row + np.linspace(-0.22, 0.22, len(values) + 2)[1:-1]
-    errors = _errors(runs, metric, values)
-    axes.plot([values - errors, values + errors], [places] * 2, color=colour, lw=0.8, alpha=0.6)
-    axes.plot(values, places, "o", color=colour, markersize=4, alpha=0.8)
-    axes.plot([values.mean()] * 2, [row - 0.36, row + 0.36], color=colour, linewidth=1.8)
 
 
 def _errors(runs: pd.DataFrame, metric: str, values: Floats) -> Floats:

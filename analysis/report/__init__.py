@@ -14,7 +14,7 @@ from curricle.analysis.report.background import (
     provenance_section,
 )
 from curricle.analysis.report.curricula import curricula_section, learnability_section
-from curricle.analysis.report.evaluation import evaluation_section
+from curricle.analysis.report.evaluation import evaluation_sections
 from curricle.analysis.report.markup import Markup
 from curricle.analysis.report.recipes import (
     confirmation_section,
@@ -36,7 +36,7 @@ def render_report(content: ReportContent) -> str:
         "Rates": rates_section(content),
         "Confirmation": confirmation_section(content),
         "Curricula": curricula_section(content),
-        "Evaluation": evaluation_section(content),
+        **evaluation_sections(content),
         "Learnability": learnability_section(content),
         "Cost": cost_section(content),
         "Corpus": corpus_section(content),
@@ -70,7 +70,8 @@ def _header(content: ReportContent) -> Markup:
 
 
 def _navigation(names: list[str]) -> Markup:
-    return markup.tag("nav", *(markup.tag("a", name, href=f"#{name.lower()}") for name in names))
+    links = (markup.tag("a", name, href=f"#{markup.anchor(name)}") for name in names)
+    return markup.tag("nav", *links)
 
 
 def _headline(content: ReportContent) -> Markup:

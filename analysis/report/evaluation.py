@@ -1,12 +1,12 @@
-"""The report's section about the targets: perplexity, bits per byte, multiple choice, sharpness."""
+"""The report's sections about the targets: perplexity, multiple choice, sharpness."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from curricle.analysis import formatting
+from curricle.analysis import formatting, plots
 from curricle.analysis.content import ReportContent
 from curricle.analysis.report import markup
 from curricle.analysis.report.documents import documents_part
@@ -22,38 +22,70 @@ _PER_DOMAIN = {
     "validation/perplexity": ("Perplexity", "average: geometric mean over domains"),
     "validation/bits_per_byte": ("Bits per byte", "average: mean over domains"),
 }
-_SINGLE = {
-    "multiple_choice/accuracy": "Multiple choice: accuracy",
+_MULTIPLE_CHOICE = {
+    "multiple_choice/accuracy": "Accuracy",
     "multiple_choice/calibrated_accuracy": "… calibrated for the prior of the letters",
-    "multiple_choice/correct_probability": "… probability of the right choice",
-    "multiple_choice/bits_per_byte": "… bits per byte of the right answer",
-    "sharpness/largest_eigenvalue": "Sharpness: largest Hessian eigenvalue",
+    "multiple_choice/correct_probability": "Probability of the right choice",
+    "multiple_choice/bits_per_byte": "Bits per byte of the right answer",
+}
+_SHARPNESS = {
+    "sharpness/largest_eigenvalue": "Largest Hessian eigenvalue",
     "sharpness/smallest_eigenvalue": "… smallest",
     "sharpness/dense_largest_eigenvalue": "… largest, dense layers alone",
     "sharpness/dense_smallest_eigenvalue": "… smallest, dense layers alone",
-    "sharpness/trace": "… trace of the Hessian",
-    "sharpness/sam": "… SAM: rise of the loss, nats",
-    "sharpness/adaptive_sam": "… adaptive SAM: rise of the loss, nats",
-    "sharpness/critical": "… critical: 2 / smallest step that raises the loss",
+    "sharpness/trace": "Trace of the Hessian",
+    "sharpness/sam": "SAM: rise of the loss, nats",
+    "sharpness/adaptive_sam": "Adaptive SAM: rise of the loss, nats",
+    "sharpness/critical": "Critical: 2 / smallest step that raises the loss",
 }
 
 
-def evaluation_section(content: ReportContent) -> Markup | None:
-    """Tables per metric with one column per arm, then the letters."""
-    parts: list[Part] = []
-    if content.evaluation is not None and len(content.evaluation):
-        rows = content.evaluation
-        arms = [arm for arm in content.arms() if arm in set(rows["curriculum"])]
-        arms = arms or list(dict.fromkeys(rows["curriculum"]))
-        parts += [_domain_table(rows, arms, metric) for metric in _PER_DOMAIN]
-        parts.append(_single_table(rows, arms))
-        parts += sharpness_part(rows, arms, content.curricula)
-    parts += documents_part(content.documents, content.curricula)
-    parts += multiple_choice_part(content.letters, content.subjects)
-    if not any(parts):
+_NO_ROWS = pd.DataFrame(columns=["curriculum", "metric", "domain", "tokens"], dtype=object)
+
+
+def evaluation_sections(content: ReportContent) -> dict[str, Markup | None]:
+    """A section for each evaluation, with figures and with tables of one column per arm."""
+    rows = _NO_ROWS if content.evaluation is None else content.evaluation
+    arms = [arm for arm in content.arms() if arm in set(rows["curriculum"])]
+    arms = arms or list(dict.fromkeys(rows["curriculum"]))
+    parts: dict[str, list[Part]] = {
+        "Perplexity": [
+            _perplexity_figure(rows, arms, content.curricula),
+            *(_domain_table(rows, arms, metric) for metric in _PER_DOMAIN),
+            *documents_part(content.documents, content.curricula),
+        ],
+        "Multiple choice": [
+            *multiple_choice_part(content.letters, content.subjects),
+            _single_table(rows, arms, _MULTIPLE_CHOICE),
+        ],
+        "Sharpness": [
+            *sharpness_part(rows, arms, content.curricula),
+            _single_table(rows, arms, _SHARPNESS),
+        ],
+    }
+    return {name: _section(name, children) for name, children in parts.items()}
+
+
+def _section(name: str, children: Sequence[Part]) -> Markup | None:
+    if not any(children):
         return None
     lead = "Targets at the end of training: mean over seeds, standard deviation over seeds after ±."
-    return markup.section("evaluation", "Evaluation", markup.paragraph(lead, class_="lead"), *parts)
+    anchor = markup.anchor(name)
+    return markup.section(anchor, name, markup.paragraph(lead, class_="lead"), *children)
+
+
+def _perplexity_figure(
+    rows: pd.DataFrame, arms: Sequence[str], curricula: Sequence[str]
+) -> Markup | None:
+    names = [f"validation/bits_per_byte{end}" for end in ("", "_low", "_high")]
+    chosen = rows[rows["metric"].isin(names) & (rows["domain"] != AVERAGE)]
+    if not len(chosen):
+        return None
+    return markup.figure(
+        plots.to_svg(plots.perplexity_figure(chosen, arms, curricula), "perplexity"),
+        "Bits per byte of each domain: a dot per seed with its interval over documents, a line at "
+        "their mean.",
+    )
 
 
 def _domain_table(rows: pd.DataFrame, arms: Sequence[str], metric: str) -> Markup | None:
@@ -75,9 +107,11 @@ def _domain_table(rows: pd.DataFrame, arms: Sequence[str], metric: str) -> Marku
     return markup.table(columns, body)
 
 
-def _single_table(rows: pd.DataFrame, arms: Sequence[str]) -> Markup | None:
+def _single_table(
+    rows: pd.DataFrame, arms: Sequence[str], labels: Mapping[str, str]
+) -> Markup | None:
     at_the_end = rows["tokens"] == rows["tokens"].max()
-    chosen = rows[rows["metric"].isin(list(_SINGLE)) & at_the_end]
+    chosen = rows[rows["metric"].isin(list(labels)) & at_the_end]
     if not len(chosen):
         return None
     keyed = chosen.groupby(["metric", "curriculum"])["value"]
@@ -85,7 +119,7 @@ def _single_table(rows: pd.DataFrame, arms: Sequence[str]) -> Markup | None:
     known = set(chosen["metric"])
     body: list[list[Part | Value]] = [
         [label, *_spreads([found.get((metric, arm), _NONE) for arm in arms])]
-        for metric, label in _SINGLE.items()
+        for metric, label in labels.items()
         if metric in known
     ]
     columns = [Column("Measure", numeric=False), *(Column(arm) for arm in arms)]

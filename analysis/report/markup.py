@@ -144,6 +144,11 @@ def details(summary: str, *children: Part) -> Markup:
     return tag("details", tag("summary", summary), *children)
 
 
+def anchor(title: str) -> str:
+    """The id of the section with this title."""
+    return title.lower().replace(" ", "-")
+
+
 def section(anchor: str, title: str, *children: Part) -> Markup:
     """A section with a heading that the navigation can link to."""
     return tag("section", tag("h2", title), *children, id=anchor)

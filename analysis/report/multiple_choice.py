@@ -22,7 +22,6 @@ def multiple_choice_part(
         f"{letter} {rate:.1%}".replace("%", " %") for letter, rate in first.rates.items()
     )
     return [
-        markup.tag("h3", "Multiple choice"),
         markup.paragraph(
             f"Always giving the same letter is right this often: {constants}. An accuracy says "
             "something only above the best of these.",

@@ -17,7 +17,6 @@ def sharpness_part(rows: pd.DataFrame, arms: Sequence[str], curricula: Sequence[
     if not len(chosen):
         return []
     parts: list[Part] = [
-        markup.tag("h3", "Sharpness"),
         markup.paragraph(
             "On one held-out batch that all arms share. Eigenvalues depend on the learning rate "
             "and on how layers are scaled against each other: compare arms, which share the rate, "

@@ -22,7 +22,8 @@ class Sharpness(Spec):
     layers' weight matrices alone; the trace from `trace_samples` products; the loss's rise in SAM's
     step of `sam_radius` and in adaptive SAM's of `asam_radius`; critical sharpness. A product costs
     as much as training on twice the batch. `micro_batch_size` bounds the memory. Each target is
-    measured at `points` equal shares of its run, the last at its end, on checkpoints that it keeps.
+    measured at `points` equal shares of its run, or `every` so many tokens of it (in whole steps),
+    on checkpoints that it keeps, and at its end.
     """
 
     batch_size: PositiveInt = 8
@@ -34,6 +35,7 @@ class Sharpness(Spec):
     dense_layers: bool = True
     micro_batch_size: PositiveInt | None = None
     points: PositiveInt = 1
+    every: PositiveInt | None = None
 
     @model_validator(mode="after")
     def _trace_has_an_error(self) -> Self:
@@ -42,6 +44,16 @@ class Sharpness(Spec):
                 "trace_samples 1",
                 "at least 2, for a standard error, or 0 for no trace",
                 "change trace_samples",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_spacing(self) -> Self:
+        if self.every is not None and self.points > 1:
+            refuse(
+                f"points {self.points} and every {self.every}",
+                "one of them: so many points, or one every so many tokens",
+                "leave one out",
             )
         return self
 

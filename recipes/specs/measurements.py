@@ -3,9 +3,10 @@
 A measurement knows no threshold: recipes that differ in thresholds alone share it.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from curricle.recipes.specs.base import PositiveFloat, PositiveInt, Spec, refuse
 from curricle.recipes.specs.sources import Source
@@ -39,6 +40,11 @@ class MeasurementSpec(Spec):
     @property
     def question_files(self) -> tuple[str, ...]:
         """Multiple-choice sets that it names."""
+        return ()
+
+    @property
+    def score_files(self) -> tuple[str, ...]:
+        """Tables of scores that it names."""
         return ()
 
 
@@ -102,7 +108,45 @@ class SharedNgrams(MeasurementSpec):
         return (self.questions,) if self.questions else ()
 
 
+class GivenScores(MeasurementSpec):
+    """A number for each document out of a table that has one: a model's score, anybody's signal.
+
+    `scores` is a Parquet file, a folder of them or a glob; rows are matched by document id, in
+    `id_column` (default: `id`, or `document`, which `curricle evaluate` writes). Documents without
+    a number are an error, or dropped by the step that reads the scores. Of the rows of `curricle
+    evaluate perplexity`, `perplexity` and `bits_per_byte` are columns too.
+    """
+
+    named: ClassVar[frozenset[str]] = frozenset({"scores"})
+    measure: Literal["given-scores"] = "given-scores"
+    scores: str
+    column: str
+    id_column: str | None = None
+    missing: Literal["error", "drop"] = "error"
+
+    @property
+    def score_files(self) -> tuple[str, ...]:
+        """The table."""
+        return (self.scores,)
+
+
+def _form(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "given" if "scores" in value else "classifier"
+    if isinstance(value, MeasurementSpec):
+        return "given" if isinstance(value, GivenScores) else "classifier"
+    return "statistic"
+
+
+# What documents can be ranked by: a statistic, a classifier trained for it, or given scores.
+Score = Annotated[
+    Annotated[StatisticName, Tag("statistic")]
+    | Annotated[QualityClassifier, Tag("classifier")]
+    | Annotated[GivenScores, Tag("given")],
+    Discriminator(_form),
+]
+
 Measurement = Annotated[
-    Statistics | MinHashSignatures | QualityClassifier | SharedNgrams,
+    Statistics | MinHashSignatures | QualityClassifier | SharedNgrams | GivenScores,
     Field(discriminator="measure"),
 ]

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from curricle.recipes.specs.base import Spec, refuse
 from curricle.recipes.specs.measurements import (
+    GivenScores,
     Measurement,
     QualityClassifier,
     SharedNgrams,
@@ -33,7 +34,7 @@ class BaseStep(Spec):
     """Base of the steps. `dimension` is the curation dimension that a step belongs to."""
 
     dimension: ClassVar[str] = "filtering"
-    # Settings that name texts: their content decides, not their place.
+    # Settings that name texts or scores: their content decides, not their place.
     named: ClassVar[frozenset[str]] = frozenset()
 
     @property
@@ -44,6 +45,11 @@ class BaseStep(Spec):
     @property
     def sources(self) -> tuple[Source, ...]:
         """Texts that the step itself names; a measurement's are its own."""
+        return ()
+
+    @property
+    def score_files(self) -> tuple[str, ...]:
+        """Tables of scores that the step itself names."""
         return ()
 
     @property
@@ -173,6 +179,51 @@ class ClassifierFilter(RuleFilter):
     def measurement(self) -> Measurement:
         """The classifier's probabilities."""
         return self.classifier
+
+
+class GivenScore(RuleFilter):
+    """Limits to a number that a table brings for each document."""
+
+    named: ClassVar[frozenset[str]] = frozenset({"by"})
+    step: Literal["score"]
+    by: GivenScores
+    minimum_score: Limit = None
+    maximum_score: Limit = None
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The limits, on the table's column."""
+        return tuple(rule._replace(statistic=self.by.column) for rule in super().rules)
+
+    @property
+    def measurement(self) -> Measurement:
+        """The table's column."""
+        return self.by
+
+
+class Perplexity(RuleFilter):
+    """Limits to the perplexity under a language model, as `curricle evaluate perplexity` found it.
+
+    `scores` are the rows it wrote, or any table with a column `perplexity`; see `GivenScores`.
+    """
+
+    named: ClassVar[frozenset[str]] = frozenset({"scores", "id_column", "missing"})
+    step: Literal["perplexity"]
+    scores: str
+    id_column: str | None = None
+    missing: Literal["error", "drop"] = "error"
+    minimum_perplexity: Limit = None
+    maximum_perplexity: Limit = None
+
+    @property
+    def measurement(self) -> Measurement:
+        """The table's perplexities."""
+        return GivenScores(
+            scores=self.scores,
+            column="perplexity",
+            id_column=self.id_column,
+            missing=self.missing,
+        )
 
 
 class Decontaminate(RuleFilter):

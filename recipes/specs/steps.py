@@ -2,14 +2,21 @@
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from curricle.recipes.specs.base import Fraction, PositiveInt, ProperFraction, Spec, refuse
+from curricle.recipes.specs.base import (
+    Fraction,
+    Name,
+    PositiveInt,
+    ProperFraction,
+    Spec,
+    refuse,
+)
 from curricle.recipes.specs.measurements import (
+    GivenScores,
     Measurement,
     MinHashSignatures,
-    QualityClassifier,
-    StatisticName,
+    Score,
     Statistics,
 )
 from curricle.recipes.specs.rules import (
@@ -19,10 +26,12 @@ from curricle.recipes.specs.rules import (
     Decontaminate,
     FineWeb,
     FleschReadingEase,
+    GivenScore,
     GopherQuality,
     GopherRepetition,
     Length,
     Mtld,
+    Perplexity,
 )
 from curricle.recipes.specs.sources import Source
 
@@ -30,10 +39,36 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Best(Spec):
-    """The copy with the highest (or lowest) value in a column of the corpus."""
+    """The copy with the highest (or lowest) value in a column of the corpus, or of a given table.
+
+    `scores` names the table, as in `GivenScores`; a copy without a number in it counts as worst
+    where `missing` is "drop".
+    """
 
     column: str
     order: Literal["highest", "lowest"] = "highest"
+    scores: str | None = None
+    id_column: str | None = None
+    missing: Literal["error", "drop"] = "error"
+
+    @property
+    def given(self) -> GivenScores | None:
+        """The table's column."""
+        if self.scores is None:
+            return None
+        return GivenScores(**self.model_dump(exclude={"order"}))
+
+    @model_validator(mode="after")
+    def _table_settings_need_a_table(self) -> Self:
+        if self.scores is None and self.model_fields_set & {"id_column", "missing"}:
+            refuse("id_column or missing without scores", "a table that they are of", "name scores")
+        return self
+
+
+Keep = Annotated[
+    Annotated[Literal["first", "longest"], Tag("name")] | Annotated[Best, Tag("column")],
+    Discriminator(lambda value: "name" if isinstance(value, str) else "column"),
+]
 
 
 class Dedup(BaseStep):
@@ -45,7 +80,17 @@ class Dedup(BaseStep):
 
     dimension: ClassVar[str] = "deduplication"
     scope: Literal["all", "domain"] = "all"
-    keep: Literal["first", "longest"] | Best = "first"
+    keep: Keep = "first"
+
+    @property
+    def score_files(self) -> tuple[str, ...]:
+        """The table that says which copy is best."""
+        return (self.keep.scores,) if isinstance(self.keep, Best) and self.keep.scores else ()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The settings; of a table its content decides."""
+        return self.model_dump(mode="json", exclude={"keep": {"scores"}})
 
 
 class ExactDedup(Dedup):
@@ -124,12 +169,12 @@ class C4(BaseStep):
 class Bucket(BaseStep):
     """Keep the documents between two quantiles of a score, ranked in all or per domain.
 
-    `by` is a statistic, or a classifier trained for it. Equal scores are ranked by id, so that
-    buckets have the size they are asked for.
+    `by` is a statistic, a classifier trained for it, or a table's column. Equal scores are ranked
+    by id, so that buckets have the size they are asked for.
     """
 
     step: Literal["bucket"]
-    by: StatisticName | QualityClassifier
+    by: Score
     lower: Share = 0.0
     upper: Share = 1.0
     scope: Literal["all", "domain"] = "domain"
@@ -151,6 +196,24 @@ class Bucket(BaseStep):
         return self.model_dump(mode="json", exclude={"by"})
 
 
+class Select(BaseStep):
+    """Keep the documents of some domains, or of some sources: which corpus to train on.
+
+    `source_patterns` are patterns as in a shell; `*` stands for any characters, slashes included.
+    """
+
+    dimension: ClassVar[str] = "corpora"
+    step: Literal["select"]
+    domains: tuple[Name, ...] = ()
+    source_patterns: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _selects(self) -> Self:
+        if not self.domains and not self.source_patterns:
+            refuse("select without domains or source_patterns", "one of them, or both", "name some")
+        return self
+
+
 class ShuffleLetters(BaseStep):
     """Bad control: the letters inside each word in random order."""
 
@@ -168,8 +231,8 @@ class ShuffleWords(BaseStep):
 class DuplicateDocuments(BaseStep):
     """Bad control, and the start of deduplication recipes: add copies and near-copies.
 
-    Copies make up about `share` of the result. A part `near` of them has a share `edits` of its
-    words replaced by other words of the same document.
+    Copies make up about `share` of the result. Of a part `near` of them some words are replaced by
+    other words of the same document: in each copy a share of its own, drawn evenly up to `edits`.
     """
 
     dimension: ClassVar[str] = "deduplication"
@@ -207,8 +270,11 @@ Step = Annotated[
     | FleschReadingEase
     | CompressionRatio
     | ClassifierFilter
+    | Perplexity
+    | GivenScore
     | Bucket
     | Decontaminate
+    | Select
     | ShuffleLetters
     | ShuffleWords
     | DuplicateDocuments

@@ -2,15 +2,13 @@
 
 A step's result depends on its spec, the seed and the documents (not on how they were batched), and
 rows keep their order. Most steps look at the whole table first (what is repeated, where a quantile
-lies) and then go through it shard by shard. In memory are some shards of text and, for each
-document: 8 bytes a statistic (filters by rules, buckets); some 40 bytes (exact deduplication) or 60
-(MinHash), and the ids of those with copies. Signatures, n-grams of candidates, lines and paragraphs
-are shuffled on disk.
+lies) and then go through it batch by batch. In memory are one batch of text and, for each document:
+8 bytes a statistic (filters by rules, buckets); its id and some 40 bytes (exact deduplication);
+4 bytes a permutation besides (MinHash, where verification also holds the n-grams of candidates);
+16 bytes for each line or paragraph (their deduplication).
 """
 
-import functools
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 from curricle.core.errors import InputError
-from curricle.recipes.document_file import Batch, Documents, DocumentWriter, Shard
+from curricle.recipes.document_file import Batch, Documents, DocumentWriter
 from curricle.recipes.dropped import DROPPED, DropLog
-from curricle.recipes.engine import IN_PROCESS, Engine, Work
 from curricle.recipes.specs.rules import RuleFilter
 from curricle.recipes.specs.steps import (
     C4,
@@ -30,6 +27,7 @@ from curricle.recipes.specs.steps import (
     ForeignDomain,
     MinHashDedup,
     PartDedup,
+    Select,
     ShuffleLetters,
     ShuffleWords,
     Step,
@@ -40,10 +38,8 @@ from curricle.recipes.steps.controls import duplicate_documents, foreign_domain
 from curricle.recipes.steps.deduplication import exact_dedup, minhash_dedup
 from curricle.recipes.steps.parts import part_dedup
 from curricle.recipes.steps.rules import rule_filter
+from curricle.recipes.steps.selection import select
 from curricle.recipes.steps.shuffling import shuffle_letters, shuffle_words
-
-# Steps whose work is in the texts; what they make of a batch can be pickled.
-REWRITING = (C4, PartDedup, ShuffleLetters, ShuffleWords, DuplicateDocuments)
 
 DOCUMENTS, ACCOUNTS = "documents.parquet", "steps.json"
 
@@ -59,7 +55,6 @@ def run_step(
     seed: int,
     folder: Path,
     before: Sequence[Account] = (),
-    engine: Engine = IN_PROCESS,
 ) -> list[Account]:
     """Write the documents that `step` makes, examples of those it drops, and the accounts so far.
 
@@ -67,21 +62,13 @@ def run_step(
     and dropped for which reason; those of earlier steps are `before`. Raises InputError if nothing
     is left.
     """
-    log, shards = DropLog(), documents.shards()
-    with (
-        tempfile.TemporaryDirectory(dir=folder) as scratch,
-        DocumentWriter(folder / DOCUMENTS, documents.schema) as writer,
-    ):
-        work = Work(engine, Path(scratch))
-        apply = functools.partial(_apply, transform_of(step, documents, measured, seed, work))
-        # What only picks documents is done sooner here than these are sent to another process.
-        applied = engine.map(apply, shards) if isinstance(step, REWRITING) else map(apply, shards)
-        for tables, of_shard in applied:
-            log.merge(of_shard)
-            for table in tables:
-                writer.write(table)
+    log, seen = DropLog(), 0
+    transform = transform_of(step, documents, measured, seed)
+    with DocumentWriter(folder / DOCUMENTS, documents.schema) as writer:
+        for batch in documents.batches():
+            seen += batch.table.num_rows
+            writer.write(transform(batch, log))
     log.write(folder / DROPPED)
-    seen = sum(shard.rows for shard in shards)
     account = _account(step, seen, writer.rows, log)
     if seen and not account["kept"]:
         raise _emptied(account)
@@ -95,35 +82,29 @@ def read_accounts(folder: Path) -> list[Account]:
     return list(json.loads((folder / ACCOUNTS).read_text(encoding="utf-8")))
 
 
-def _apply(transform: Transform, shard: Shard) -> tuple[list[pa.Table], DropLog]:
-    """What is left of the batches of a shard, and what was dropped."""
-    log = DropLog()
-    return [transform(batch, log) for batch in shard.batches()], log
-
-
-def transform_of(
-    step: Step, documents: Documents, measured: Path | None, seed: int, work: Work
-) -> Transform:
+def transform_of(step: Step, documents: Documents, measured: Path | None, seed: int) -> Transform:
     """What `step` makes of the batches of `documents`, in their order."""
     match step:
         case ExactDedup():
-            return exact_dedup(step, documents, work.engine)
+            return exact_dedup(step, documents)
         case PartDedup():
-            return part_dedup(step, documents, work)
+            return part_dedup(step, documents)
         case C4():
-            return functools.partial(c4, step)
+            return c4(step)
+        case Select():
+            return select(step)
         case ShuffleLetters():
-            return functools.partial(shuffle_letters, seed)
+            return lambda batch, _: shuffle_letters(batch.table, seed)
         case ShuffleWords():
-            return functools.partial(shuffle_words, seed)
+            return lambda batch, _: shuffle_words(batch.table, seed)
         case DuplicateDocuments():
-            return functools.partial(duplicate_documents, step, seed)
+            return duplicate_documents(step, seed)
         case ForeignDomain():
             return foreign_domain(step, seed)
     assert measured is not None, step
     match step:
         case MinHashDedup():
-            return minhash_dedup(step, documents, measured, work)
+            return minhash_dedup(step, documents, measured)
         case Bucket():
             return bucket(step, documents, measured)
         case RuleFilter():

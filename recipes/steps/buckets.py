@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from curricle.recipes.codepoints import Indices
 from curricle.recipes.document_file import Batch, Documents
-from curricle.recipes.dropped import Drop, DropLog
-from curricle.recipes.measuring import GOOD, read_columns
+from curricle.recipes.dropped import NO_SCORE, Drop, DropLog
+from curricle.recipes.measuring import column_of, read_columns
 from curricle.recipes.specs.steps import Bucket
 
 Values = npt.NDArray[np.float64]
@@ -22,12 +22,14 @@ def bucket(
     step: Bucket, documents: Documents, measured: Path
 ) -> Callable[[Batch, DropLog], pa.Table]:
     """Keep the documents whose rank lies between the quantiles."""
-    scores = read_columns(measured)[step.by if isinstance(step.by, str) else GOOD]
+    scores = read_columns(measured)[column_of(step.measurement)]
     ids = documents.codes("id")
     groups = documents.codes("domain") if step.scope == "domain" else np.zeros_like(ids)
     places, limits = _places(step, scores, groups, ids)
 
     def drop(row: int) -> Drop | None:
+        if np.isnan(scores[row]):
+            return Drop(NO_SCORE)
         if places[row] == 0:
             return None
         reason = BELOW if places[row] < 0 else ABOVE
@@ -43,9 +45,13 @@ def bucket(
 def _places(
     step: Bucket, scores: Values, groups: Indices, ids: Indices
 ) -> tuple[npt.NDArray[np.int8], Values]:
-    """For each document -1 below, 0 in, 1 above the bucket, and the score at that end of it."""
+    """For each document -1 below, 0 in, 1 above the bucket, and the score at that end of it.
+
+    Documents without a score don't count.
+    """
     places, limits = np.zeros(len(scores), dtype=np.int8), np.zeros_like(scores)
     order = np.lexsort((ids, scores, groups))
+    order = order[~np.isnan(scores[order])]
     for members in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
         first, last = (round(share * len(members)) for share in (step.lower, step.upper))
         places[members[:first]], places[members[last:]] = -1, 1

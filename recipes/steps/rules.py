@@ -1,5 +1,6 @@
 """Filters by rules: a document goes for the first rule that its statistics break."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from curricle.recipes.document_file import Batch
-from curricle.recipes.dropped import Drop, DropLog
+from curricle.recipes.dropped import NO_SCORE, Drop, DropLog
 from curricle.recipes.measuring import Columns, read_columns
 from curricle.recipes.specs.rules import Rule, RuleFilter
 
@@ -25,15 +26,17 @@ def rule_filter(step: RuleFilter, measured: Path) -> Callable[[Batch, DropLog], 
 
 
 def broken_rules(rules: Sequence[Rule], columns: Columns) -> list[Drop | None]:
-    """For each document the first rule that it breaks."""
+    """For each document the first rule that it breaks; a score it doesn't have breaks any."""
     documents = len(next(iter(columns.values())))
     first: npt.NDArray[np.int64] = np.full(documents, -1)
     for index, rule in reversed(list(enumerate(rules))):
         values = columns[rule.statistic]
         broken = values < rule.limit if rule.is_minimum else values > rule.limit
-        first[broken] = index
+        first[broken | np.isnan(values)] = index
     drops: list[Drop | None] = [None] * documents
     for row in np.flatnonzero(first >= 0):
         rule = rules[first[row]]
-        drops[row] = Drop(rule.reason, float(columns[rule.statistic][row]), rule.limit)
+        value = float(columns[rule.statistic][row])
+        has_score = not math.isnan(value)
+        drops[row] = Drop(rule.reason, value, rule.limit) if has_score else Drop(NO_SCORE)
     return drops

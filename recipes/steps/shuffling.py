@@ -12,8 +12,6 @@ import pyarrow as pa
 
 from curricle.core.seeds import generator
 from curricle.recipes.codepoints import CodePoints, is_letter, runs, to_code_points, to_text
-from curricle.recipes.document_file import Batch
-from curricle.recipes.dropped import DropLog
 from curricle.recipes.pieces import cut
 
 Shuffle = Callable[[str, np.random.Generator], str]
@@ -21,16 +19,14 @@ Shuffle = Callable[[str, np.random.Generator], str]
 _WHITE_SPACE = re.compile(r"(\s+)")
 
 
-def shuffle_letters(seed: int, batch: Batch, log: DropLog) -> pa.Table:
+def shuffle_letters(documents: pa.Table, seed: int) -> pa.Table:
     """The documents with the letters of every word permuted."""
-    del log
-    return _with_texts(batch.table, permute_letters, seed, "shuffle-letters")
+    return _with_texts(documents, permute_letters, seed, "shuffle-letters")
 
 
-def shuffle_words(seed: int, batch: Batch, log: DropLog) -> pa.Table:
+def shuffle_words(documents: pa.Table, seed: int) -> pa.Table:
     """The documents with their words permuted."""
-    del log
-    return _with_texts(batch.table, permute_words, seed, "shuffle-words")
+    return _with_texts(documents, permute_words, seed, "shuffle-words")
 
 
 def permute_letters(text: str, random: np.random.Generator) -> str:

@@ -14,8 +14,9 @@ from tests.models.model_zoo import SPECS, TEXT, lively_model, save_checkpoint, s
 from curricle.cli import main
 from curricle.core.questions import LETTERS, Question, write_questions
 from curricle.core.store import Artifact, Request, Store
-from curricle.models import interruption, multiple_choice, subject_requests
+from curricle.models import hessian, interruption, multiple_choice, subject_requests
 from curricle.models.huggingface import export_model
+from curricle.tasks import one_model
 
 Evaluate = Callable[..., tuple[int, str, str]]
 
@@ -145,6 +146,35 @@ def test_ctrl_c_leaves_a_snapshot_and_the_same_command_goes_on(
     assert read(tmp_path / "parts.json")["result"] == read(tmp_path / "whole.json")["result"]
 
 
+def test_ctrl_c_between_products_with_the_hessian_loses_none(
+    evaluate: Evaluate, model: str, texts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--batch-size", "2", "--max-iterations", "6", "--threads", "1")
+    command = ("sharpness", "--model", model, "--data", texts, *options)
+    assert evaluate(*command, "--output", "whole.json")[0] == 0
+    backward = hessian._backward
+    products = 0
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        nonlocal products
+        products += 1
+        if products == 4:
+            signal.raise_signal(signal.SIGINT)
+        return backward(*arguments, **options)
+
+    monkeypatch.setattr(hessian, "_backward", interrupted)
+    monkeypatch.setattr(interruption, "_requested", threading.Event())
+    status, _, errors = evaluate(*command, "--output", "parts.json")
+    assert (status, products) == (130, 4)
+    assert errors.strip() == "interrupted: the same command goes on from here"
+    monkeypatch.setattr(interruption, "_requested", threading.Event())
+    assert evaluate(*command, "--output", "parts.json")[0] == 0
+    whole, parts = (read(tmp_path / f"{name}.json")["result"] for name in ("whole", "parts"))
+    assert parts == whole
+    assert products == whole["products"]
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_perplexity_of_texts_and_of_the_dataset_made_of_them(
     evaluate: Evaluate, model: str, texts: str, tmp_path: Path
 ) -> None:
@@ -159,10 +189,35 @@ def test_perplexity_of_texts_and_of_the_dataset_made_of_them(
     assert rows["bytes"].sum() == sum(len(row["text"].encode()) for row in written)
 
 
-def test_sharpness_of_texts(evaluate: Evaluate, model: str, texts: str, tmp_path: Path) -> None:
-    options = ("--batch-size", "2", "--max-iterations", "3", "--seed", "7", "--threads", "1")
-    status, text, _ = evaluate("sharpness", "--model", model, "--data", texts, *options)
+def test_texts_that_are_not_used_are_counted_and_an_empty_domain_is_refused(
+    evaluate: Evaluate, model: str, texts: str, tmp_path: Path
+) -> None:
+    command = ("perplexity", "--model", model, "--data", texts, "--threads", "1")
+    with (tmp_path / texts).open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({"id": "blank", "domain": "odd", "text": " "}) + "\n")
+    status, text, errors = evaluate(*command)
     assert status == 0
+    assert errors == "texts.jsonl: not used: 1 empty-text\n"
+    assert "8 documents of 2 domains" in text
+    with (tmp_path / texts).open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({"id": "lost", "domain": "void", "text": ""}) + "\n")
+    status, _, errors = evaluate(*command)
+    assert status == 2
+    assert "no usable text in domain 'void', expected at least one token" in errors
+
+
+def test_sharpness_of_texts(
+    evaluate: Evaluate, model: str, texts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(one_model, "log_evaluation", lambda *found: logged.append(found))
+    options = ("--batch-size", "2", "--max-iterations", "3", "--seed", "7", "--threads", "1")
+    command = ("sharpness", "--model", model, "--data", texts, "--mlflow", "sqlite:///here.db")
+    status, text, _ = evaluate(*command, *options)
+    assert status == 0
+    ((uri, name, _, kind, settings, result),) = logged
+    assert (uri, name, kind, settings["seed"]) == ("sqlite:///here.db", "model", "sharpness", 7)
+    assert result == read(tmp_path / "sharpness.json")["result"]
     assert "largest eigenvalue" in text
     content = read(tmp_path / "sharpness.json")
     assert (content["rows"], content["settings"]["seed"]) == (None, 7)

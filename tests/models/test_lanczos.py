@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -127,3 +128,42 @@ def test_the_trace_of_a_diagonal_matrix_is_exact() -> None:
     trace = hutchinson_trace(multiply(matrix), start(), 3, seed=0)
     assert trace.value == pytest.approx(matrix.trace().item())
     assert trace.error == pytest.approx(0.0, abs=1e-9)
+
+
+class LostPowerError(Exception):
+    """Stands for SIGKILL."""
+
+
+def dying(product: Callable[[Tensor], Tensor], at: int) -> Callable[[Tensor], Tensor]:
+    """`product`, which is never answered the `at`th time."""
+    calls = iter(range(1, 1000))
+
+    def multiply(vector: Tensor) -> Tensor:
+        if next(calls) == at:
+            raise LostPowerError
+        return product(vector)
+
+    return multiply
+
+
+@pytest.mark.parametrize("at", [1, 2, 6, 9])
+def test_both_go_on_to_the_same_bits(at: int) -> None:
+    matrix = symmetric(torch.linspace(-3, 8, SIZE, dtype=torch.float64) ** 3, seed=2).float()
+    like = start().float()
+    product = multiply(matrix)
+
+    def spectrum(product: Callable[[Tensor], Tensor], **options: Any) -> object:
+        return extreme_eigenvalues(product, like, 9, tolerance=0.0, **options)
+
+    def trace(product: Callable[[Tensor], Tensor], **options: Any) -> object:
+        return hutchinson_trace(product, like, 9, seed=3, **options)
+
+    looks: list[dict[str, Tensor]] = []
+    for measure in (spectrum, trace):
+        looks[:] = [{}]
+        with pytest.raises(LostPowerError):
+            measure(dying(product, at), look=lambda tensors: looks.append(tensors()))
+        assert len(looks) == at
+        # Ten minus what was done before: the one that would be too many never comes.
+        found = measure(dying(product, 11 - at), kept=looks[-1])
+        assert found == measure(product)

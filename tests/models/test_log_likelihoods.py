@@ -17,6 +17,7 @@ from curricle.models.log_likelihoods import (
     score,
     split_by_prefix,
 )
+from curricle.models.prefix import Prefix
 
 VOCABULARY = 300
 
@@ -102,6 +103,26 @@ def test_the_prefix_is_read_once_and_the_cut_inputs_whole() -> None:
     assert shared.tokens == 12 + (5 + 3 + 7 + 12)  # the four continuations' input counts once
     (whole,) = split_by_prefix(requests, keeps_prefixes=False)
     assert whole.prefix == ()
+
+
+def test_a_long_prefix_leaves_room_for_fewer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row copies its keys and values, two of the ten vectors that another token takes."""
+    monkeypatch.setitem(log_likelihoods.BATCH_TOKENS, "cpu", 100)
+    model, rows = build(length=200), []
+    read = model.last_hidden
+
+    def last_hidden(tokens_BT: torch.Tensor, last: int, prefix: Prefix | None) -> torch.Tensor:
+        assert prefix is not None
+        rows.append((len(tokens_BT), tokens_BT.shape[1], prefix.length))
+        return read(tokens_BT, last, prefix)
+
+    monkeypatch.setattr(model, "last_hidden", last_hidden)
+    for length in (10, 150):
+        requests = [make_request([*range(length), i, i], [1], 200) for i in range(60)]
+        score(model, requests)
+    assert rows[0] == (25, 2, 10)  # two tokens more, and two for the prefix
+    assert rows[-1] == (3, 2, 150)
+    assert all(count * (10 * new + 2 * kept) <= 10 * 100 for count, new, kept in rows)
 
 
 def test_a_prefix_ends_before_the_first_asked_position() -> None:

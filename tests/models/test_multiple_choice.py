@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from curricle.core.errors import InputError, JobError
 from curricle.core.jobs import ModelSpec, MultipleChoiceSpec
 from curricle.core.questions import LETTERS, Question, write_questions
-from curricle.models import multiple_choice as module
+from curricle.models import unfinished
 from curricle.models.checkpoint import save_spec, save_weights
 from curricle.models.decoder import Decoder, build_model
 from curricle.models.interruption import InterruptedJobError
@@ -138,7 +138,7 @@ def test_every_row_equals_a_direct_computation(
 def likelihoods(values: list[list[float]]) -> Answers:
     size = len(values)
     no = np.zeros(size, dtype=np.bool_)
-    return Answers(np.array(values), np.full(size, 2.0), np.full(size, 4), ~no, no, no)
+    return Answers(np.array(values), np.full(size, 2.0), np.full(size, 4), ~no, no, no, no)
 
 
 def asked(answers: str) -> list[Question]:
@@ -177,10 +177,10 @@ def test_an_interrupted_one_goes_on_to_the_same_numbers(
     parts.mkdir()
     expected = multiple_choice(spec, inputs, whole, Placement())
     placement = Placement(unfinished=str(tmp_path / "unfinished"))
-    monkeypatch.setattr(module, "stop_requested", lambda: True)
+    monkeypatch.setattr(unfinished, "stop_requested", lambda: True)
     with pytest.raises(InterruptedJobError, match="after 1 of 2 subjects"):
         multiple_choice(spec, inputs, parts, placement)
-    monkeypatch.setattr(module, "stop_requested", lambda: False)
+    monkeypatch.setattr(unfinished, "stop_requested", lambda: False)
     told: list[tuple[int, int]] = []
     found = multiple_choice(spec, inputs, parts, placement, lambda *done: told.append(done))
     assert told == [(1, 2)]  # the first subject wasn't asked again
@@ -197,10 +197,10 @@ def test_another_evaluations_unfinished_work_is_not_used(
 ) -> None:
     inputs, spec = make_inputs(), MultipleChoiceSpec(shots=5)
     placement = Placement(unfinished=str(tmp_path / "unfinished"))
-    monkeypatch.setattr(module, "stop_requested", lambda: True)
+    monkeypatch.setattr(unfinished, "stop_requested", lambda: True)
     with pytest.raises(InterruptedJobError):
         multiple_choice(spec, inputs, tmp_path, placement)
-    monkeypatch.setattr(module, "stop_requested", lambda: False)
+    monkeypatch.setattr(unfinished, "stop_requested", lambda: False)
     told: list[tuple[int, int]] = []
     fewer = replace(spec, shots=4)
     multiple_choice(fewer, inputs, tmp_path, placement, lambda *done: told.append(done))
@@ -241,6 +241,7 @@ def test_letters_alone_are_answered_alike(make_inputs: Make, tmp_path: Path) -> 
     both = multiple_choice(spec, inputs, tmp_path, Placement())
     alone = multiple_choice(replace(spec, cloze=False), inputs, tmp_path, Placement())
     assert alone["bits_per_byte"] is None
+    assert alone["answers_left_out"] == 0
     assert alone["flops"] < both["flops"]
     assert alone["correct_probability"] == both["correct_probability"]
 

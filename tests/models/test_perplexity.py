@@ -19,7 +19,7 @@ from curricle.core.errors import InputError, JobError
 from curricle.core.jobs import PerplexitySpec
 from curricle.core.token_dataset import DatasetWriter, TokenizedDocument
 from curricle.core.tokenizer_file import TOKENIZER
-from curricle.models import partial_sums
+from curricle.models import unfinished
 from curricle.models.document_summary import summarise
 from curricle.models.documents import Document, Text, dataset_documents, text_documents
 from curricle.models.interruption import InterruptedJobError
@@ -270,7 +270,7 @@ def test_an_interrupted_job_goes_on_to_the_same_numbers(
         looks.append(len(looks) + 1)
         return looks[-1] == 4
 
-    monkeypatch.setattr(partial_sums, "stop_requested", stop_at_the_fourth_look)
+    monkeypatch.setattr(unfinished, "stop_requested", stop_at_the_fourth_look)
     place = str(tmp_path / "unfinished")
     with pytest.raises(InterruptedJobError, match="after 4 of"):
         run(inputs, unfinished=place)

@@ -3,18 +3,26 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from curricle.core.errors import InputError, JobError
 from curricle.core.jobs import ModelSpec, SharpnessSpec
 from curricle.core.token_dataset import TokenDataset
+from curricle.models import hessian
 from curricle.models.checkpoint import save_spec, save_weights
 from curricle.models.decoder import Decoder, build_model
 from curricle.models.placement import Placement
 from curricle.models.sharpness import held_out_batch, measure_sharpness, sharpness
+
+
+class LostPowerError(Exception):
+    """Stands for SIGKILL: nothing of the job's own code runs after it."""
+
 
 SETTINGS = SharpnessSpec(batch_size=8, max_iterations=100, tolerance=1e-3, seed=0)
 
@@ -92,6 +100,39 @@ def test_the_job_measures_a_checkpoint(
     assert json.loads((tmp_path / "sharpness.json").read_text()) == found
 
 
+def test_a_killed_one_goes_on_to_the_same_bits(
+    model: Decoder, inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the first spectrum, in the trace, in the second spectrum, and between them."""
+    save_spec(tmp_path, model.spec)
+    save_weights(tmp_path, model.state_dict())
+    folders = {"checkpoint": tmp_path, **inputs}
+    expected = sharpness(SETTINGS, folders, tmp_path, Placement())
+    first, total = expected["iterations"], expected["products"]
+    backward, fatal, products = hessian._backward, 0, 0
+    told: list[tuple[int, int]] = []
+
+    def dies(*arguments: Any, **options: Any) -> Tensor:
+        nonlocal products
+        products += 1
+        if products == fatal:
+            raise LostPowerError
+        return backward(*arguments, **options)
+
+    monkeypatch.setattr(hessian, "_backward", dies)
+    for place in (1, 2, first, first + 1, first + 4, first + 9, total):
+        fatal, products = place, 0
+        told.clear()
+        kept = Placement(unfinished=str(tmp_path / f"unfinished-{place}"), snapshot_seconds=0.0)
+        with pytest.raises(LostPowerError):
+            sharpness(SETTINGS, folders, tmp_path, kept)
+        found = sharpness(SETTINGS, folders, tmp_path, kept, lambda *done: told.append(done))
+        assert found == expected
+        assert products == total + 1  # the one that died was taken again
+        assert told[0] == (place + 1, 1 + 2 * 100 + 8)  # the look around comes before them
+        assert told[-1][0] == total + 1
+
+
 def out_of_memory() -> Exception:
     return RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried")
 
@@ -103,7 +144,7 @@ def test_a_batch_that_does_not_fit_says_how_to_lower_it(
     windows: torch.Tensor,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise make()
 
     monkeypatch.setattr("curricle.models.sharpness.extreme_eigenvalues", fail)

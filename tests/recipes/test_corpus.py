@@ -123,6 +123,12 @@ def test_identity_ignores_names_and_order_of_corpora(tmp_path: Path) -> None:
     assert corpus_identity({"a": one}) != corpus_identity({"a": two})
 
 
+def test_a_corpus_that_isnt_there_is_named_with_the_key_to_set(tmp_path: Path) -> None:
+    absent = _files(tmp_path / "one", ["x"]).model_copy(update={"path": str(tmp_path / "no")})
+    with pytest.raises(InputError, match=r"corpora\.mine: .*no: does not .*corpora\.mine\.path=…"):
+        corpus_identity({"mine": absent})
+
+
 @pytest.mark.parametrize(
     ("texts", "message"),
     [

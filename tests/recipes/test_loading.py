@@ -1,9 +1,11 @@
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from curricle.core.errors import InputError
-from curricle.recipes.loading import catalog_names, load_study
+from curricle.recipes.loading import load_study
+from curricle.recipes.study_files import catalog_names
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "catalog" / "quickstart.yaml"
 
@@ -26,6 +28,20 @@ def test_the_quickstart_covers_three_dimensions_and_its_controls() -> None:
         "bad-control",
         "subtle-control",
     }
+
+
+def test_the_seven_domains_cover_four_dimensions_and_controls() -> None:
+    recipes = load_study("seven-domains").recipes
+    candidates = [recipe for recipe in recipes.values() if recipe.role == "candidate"]
+    assert Counter(recipe.dimension for recipe in candidates) == {
+        "none": 1,
+        "mixing": 9,
+        "corpora": 3,
+        "filtering": 6,
+        "deduplication": 4,
+    }
+    assert sum(recipe.role == "bad-control" for recipe in recipes.values()) == 2
+    assert len({str(recipe.dataset_spec) for recipe in recipes.values()}) == len(recipes)
 
 
 def test_overrides_are_yaml() -> None:
@@ -68,9 +84,18 @@ def test_overrides_are_yaml() -> None:
         ("evaluation.stride=129", r"stride 129 with .*sequence_length 128, expected a stride of"),
         ("evaluation.stride=0", r"evaluation\.stride: 0, expected greater than 0"),
         ("evaluation.sharpness.trace_samples=1", r"trace_samples 1, expected at least 2"),
+        ("evaluation.sharpness={points: 2, every: 9}", r"points 2 and every 9, expected one of"),
         ("evaluation.sharpness.points=0", r"points: 0, expected greater than 0"),
         ("tracking.mlflow=http://user:secret@host", r"an address with a user name"),
         ("corpora.x={source: files, path: x, domain: average}", r"domain 'average'"),
+        ("recipes.x.steps=[{step: length}]", r"recipes\.x\.steps\.0: a filter without limits"),
+        ("recipes.x.steps=[{step: bucket, by: mtdl}]", r"steps\.0\.by: statistic 'mtdl', exp"),
+        (
+            "recipes.x.steps=[{step: bucket, by: {scores: a, colum: b}}]",
+            r"steps\.0\.by\.colum: unknown key, expected one of .*, fix: did you mean column",
+        ),
+        ("recipes.x.steps=[{step: bucket, by: {scores: a}}]", r"by\.column: missing, expected"),
+        ("recipes.x.steps=[{step: bucket, by: {god: []}}]", r"by\.god: .*did you mean good"),
         ("nonsense", r"--set nonsense, expected KEY\.PATH=VALUE"),
         ("name.x=1", r"--set name\.x=1: name is 'quickstart', expected a key with keys below"),
         ("seed=[", r"expected a YAML value after ="),

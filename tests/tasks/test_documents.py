@@ -1,17 +1,17 @@
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from ruamel.yaml import YAML
-from tests.tasks.making import session_of
 
 from curricle.core.store import Artifact, Store
 from curricle.recipes.loading import load_study
 from curricle.tasks.documents import DocumentsStep, MeasurementStep
 from curricle.tasks.dropped import dropped_of, render_dropped
 from curricle.tasks.plan import StudyPlan
+from curricle.tasks.session import Session
 from curricle.tasks.step import Step, with_inputs
 
 COPIES = {"step": "duplicate-documents"}
@@ -52,13 +52,14 @@ def study(tiny_study: Path) -> Path:
 
 
 def build(step: Step, inputs: Mapping[str, Path], folder: Path) -> Mapping[str, Any] | None:
-    return step.build(session_of(), inputs, folder)
+    """Steps over documents need nothing of a session."""
+    return step.build(cast("Session", None), inputs, folder)
 
 
 def make(plan: StudyPlan, store: Store) -> list[Step]:
     """Make the recipes' documents as the flow does, but one by one; the steps that were made."""
     made = []
-    steps = [dataset.documents for dataset in plan.datasets.values()]
+    steps = [dataset.documents for dataset in plan.preparation.datasets.values()]
     for step in with_inputs(steps):
         if not store.exists(step.artifact):
             made.append(step)
@@ -80,7 +81,7 @@ def test_what_recipes_share_is_computed_once(study: Path) -> None:
     assert make(plan, store) == []
     kept = {
         name: store.facts(dataset.documents.artifact)["kept"]
-        for name, dataset in plan.datasets.items()
+        for name, dataset in plan.preparation.datasets.items()
         if name.startswith("near")
     }
     assert kept["near-70"] <= kept["near-80"] <= kept["near-90"]
@@ -89,7 +90,7 @@ def test_what_recipes_share_is_computed_once(study: Path) -> None:
 def test_settings_of_a_step_are_identity_and_names_of_recipes_arent(study: Path) -> None:
     def artifacts(*overrides: str) -> dict[str, Artifact]:
         plan = StudyPlan(load_study(str(study), overrides))
-        return {name: dataset.artifact for name, dataset in plan.datasets.items()}
+        return {name: dataset.artifact for name, dataset in plan.preparation.datasets.items()}
 
     before = artifacts()
     after = artifacts("recipes.near-80.steps=[{step: duplicate-documents, share: 0.31}]")
@@ -103,7 +104,7 @@ def test_named_texts_are_identity_by_content_not_by_place(study: Path, tmp_path:
         source = f"{{source: files, path: {folder}, domain: x}}"
         step = f"recipes.low.steps=[{{step: decontaminate, against: [{source}]}}]"
         plan = StudyPlan(load_study(str(study), [step]))
-        return plan.datasets["low"].artifact
+        return plan.preparation.datasets["low"].artifact
 
     for name, text in (("one", "same text"), ("two", "same text"), ("three", "other text")):
         (tmp_path / name).mkdir()

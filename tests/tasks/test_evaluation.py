@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Store:
 
 def steps_of(study: Path, kind: str, *overrides: str) -> list[EvaluationStep]:
     plan = StudyPlan(load_study(str(study), overrides))
-    steps = plan.evaluations(plan.target_runs("untouched")[:1])
+    steps = plan.evaluation.steps(plan.curricula.target_runs("untouched")[:1])
     return [step for step in steps if step.job_kind == kind]
 
 
@@ -66,6 +66,12 @@ def test_sharpness_is_measured_along_the_run_on_kept_checkpoints(
     assert "sharpness/critical" not in rows
     assert rows["sharpness/largest_eigenvalue"]["tokens"] == 2048
     assert rows["sharpness/largest_eigenvalue"]["flops"] == 2048
+
+
+def test_sharpness_may_be_measured_every_so_many_tokens(tiny_study: Path) -> None:
+    steps = steps_of(tiny_study, "sharpness", "evaluation.sharpness.every=1000")
+    # Steps are 256 tokens: every fourth one.
+    assert [step.checkpoint_at for step in steps] == [1024, 2048, 3072, None]
 
 
 def test_sharpness_at_the_end_alone_keeps_no_checkpoints(tiny_study: Path) -> None:

@@ -24,18 +24,18 @@ def fingerprints(steps: list[Any]) -> set[str]:
 
 
 def test_every_run_of_the_sweep_is_its_own(plan: StudyPlan) -> None:
-    runs = plan.proxy_runs()
+    runs = plan.ranking.runs()
     assert len(fingerprints(runs)) == len(runs) == 4 * 2 * 3
 
 
 def test_recipes_that_differ_in_order_alone_share_a_dataset(plan: StudyPlan) -> None:
-    datasets = plan.datasets
+    datasets = plan.preparation.datasets
     assert datasets["low-entropy-first"].artifact == datasets["untouched"].artifact
     assert len(fingerprints(list(datasets.values()))) == 3
 
 
 def test_a_curriculum_brings_its_controls_with_each_seeds_own_scores(plan: StudyPlan) -> None:
-    runs = plan.target_runs("untouched")
+    runs = plan.curricula.target_runs("untouched")
     arms = Counter(run.curriculum for run in runs)
     names = ("random", "learnability", "anti-learnability", "learnability-reshuffled")
     assert arms == dict.fromkeys(names, 3)
@@ -48,19 +48,21 @@ def test_a_curriculum_brings_its_controls_with_each_seeds_own_scores(plan: Study
 
 
 def test_the_random_arm_is_the_confirmation_run(plan: StudyPlan) -> None:
-    confirmed = fingerprints(plan.confirmation_runs(["untouched"]))
-    random = [run for run in plan.target_runs("untouched") if run.curriculum == "random"]
+    confirmed = fingerprints(plan.ranking.confirmation_runs(["untouched"]))
+    random = [run for run in plan.curricula.target_runs("untouched") if run.curriculum == "random"]
     assert fingerprints(random) == confirmed
 
 
 def test_scoring_proxies_read_what_no_target_reads(plan: StudyPlan) -> None:
     parts = {
         run.order.random.pool.part
-        for score in plan.scores("untouched").values()
+        for score in plan.curricula.scores("untouched").values()
         for run in [score.proxy]
     }
     assert parts == {"proxy"}
-    assert {run.order.random.pool.part for run in plan.target_runs("untouched")} == {"target"}
+    assert {run.order.random.pool.part for run in plan.curricula.target_runs("untouched")} == {
+        "target"
+    }
 
 
 @pytest.mark.parametrize(
@@ -78,14 +80,16 @@ def test_scoring_proxies_read_what_no_target_reads(plan: StudyPlan) -> None:
     ],
 )
 def test_what_changes_a_result_is_identity(tiny_study: Path, override: str, changed: bool) -> None:
-    before = make_plan(tiny_study).ranking().artifact
-    after = make_plan(tiny_study, override).ranking().artifact
+    before = make_plan(tiny_study).ranking.step().artifact
+    after = make_plan(tiny_study, override).ranking.step().artifact
     assert (before != after) == changed
 
 
 def test_inputs_come_before_what_needs_them(plan: StudyPlan) -> None:
     seen: set[Artifact] = set()
-    steps: list[Step] = list(with_inputs(plan.evaluations(plan.target_runs("untouched"))))
+    steps: list[Step] = list(
+        with_inputs(plan.evaluation.steps(plan.curricula.target_runs("untouched")))
+    )
     for step in steps:
         assert {item.artifact for item in step.inputs.values()} <= seen
         assert step.artifact not in seen

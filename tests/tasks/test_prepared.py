@@ -40,7 +40,7 @@ def plan(tiny_study: Path, tmp_path: Path) -> StudyPlan:
 @pytest.fixture
 def prepared(plan: StudyPlan, tmp_path: Path) -> Prepared:
     store = Store(str(tmp_path / "made"))
-    make(store, plan.datasets.values())
+    make(store, plan.preparation.datasets.values())
     return prepared_of(plan, store)
 
 
@@ -71,7 +71,7 @@ def test_what_left_and_what_stayed_is_what_was_there(prepared: Prepared) -> None
 def test_numbers_are_those_of_the_dataset(
     prepared: Prepared, plan: StudyPlan, tmp_path: Path
 ) -> None:
-    folder = Store(str(tmp_path / "made")).folder(plan.datasets["mixed"].artifact)
+    folder = Store(str(tmp_path / "made")).folder(plan.preparation.datasets["mixed"].artifact)
     rows = pq.read_table(folder / "documents.parquet").to_pylist()
     row = _row(prepared, "mixed", "news")
     assert row.documents == len(rows)

@@ -29,7 +29,7 @@ def _order(study: Path, tmp_path: Path, order: str) -> SortedOrderStep:
     corpus = f"{{mine: {{source: files, path: {tmp_path / 'corpus.jsonl'}, domain: mine}}}}"
     recipe = f"recipes.low-entropy-first={{order: {order}}}"
     plan = StudyPlan(load_study(str(study), [f"corpora={corpus}", recipe]))
-    run = next(run for run in plan.proxy_runs() if run.recipe == "low-entropy-first")
+    run = next(run for run in plan.ranking.runs() if run.recipe == "low-entropy-first")
     assert isinstance(run.order, SortedOrderStep)
     return run.order
 

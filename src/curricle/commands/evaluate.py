@@ -90,9 +90,9 @@ def perplexity(
         return
     work.check()
     held_out = held_out_dataset(data, found, tokens_per_domain, work.folder / "dataset")
-    with work.running() as (folder, _):
+    with work.running() as (folder, progress):
         inputs = _inputs(found, folder, validation=held_out)
-        result = job.perplexity(spec, inputs, folder, work.placement)
+        result = job.perplexity(spec, inputs, folder, work.placement, progress)
     settings = {"data": data, "tokens_per_domain": tokens_per_domain, "stride": stride}
     work.finish(folder / job.ROWS, found, settings, result, text.perplexity_text)
 
@@ -180,9 +180,9 @@ def sharpness(
     work.check()
     held_out = held_out_dataset(data, found, tokens_per_domain, work.folder / "dataset")
     spec = SharpnessSpec(**options, threads=work.threads)
-    with work.running() as (folder, _):
+    with work.running() as (folder, progress):
         inputs = _inputs(found, folder, validation=held_out)
-        result = job.sharpness(spec, inputs, folder, work.placement)
+        result = job.sharpness(spec, inputs, folder, work.placement, progress)
     settings = {"data": data, "tokens_per_domain": tokens_per_domain, **options}
     work.finish(None, found, settings, result, text.sharpness_text)
 

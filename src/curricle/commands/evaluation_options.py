@@ -17,9 +17,14 @@ def evaluation_options(name: str) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
         def run(
-            output: Path, device: str, threads: int | None, as_json: bool, **options: Any
+            output: Path,
+            device: str,
+            threads: int | None,
+            mlflow: str | None,
+            as_json: bool,
+            **options: Any,
         ) -> None:
-            work = Work(name, output, device, threads or default_threads(), as_json)
+            work = Work(name, output, device, threads or default_threads(), as_json, mlflow)
             command(work=work, **options)
 
         decorated: Command = run
@@ -51,5 +56,6 @@ def _shared_options(name: str) -> list[Callable[[Command], Command]]:
         click.option(
             "--threads", type=click.IntRange(min=1), help="Of the CPU; default: all cores."
         ),
+        click.option("--mlflow", help="Log the numbers to this MLflow, e.g. sqlite:///mlflow.db."),
         json_option,
     ]

@@ -28,6 +28,12 @@ Render = Callable[[Mapping[str, Any]], str]
 # A command's user waits for it: losing more than this to a Ctrl-C or a crash would be felt.
 SNAPSHOT_SECONDS = 20.0
 SNAPSHOTS = "snapshots"
+JOB_KINDS = {
+    "perplexity": "perplexity",
+    "mmlu": "multiple-choice",
+    "sharpness": "sharpness",
+    "harness": "harness",
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class Work:
     device: str
     threads: int
     as_json: bool
+    mlflow: str | None = None
 
     @property
     def rows(self) -> Path:
@@ -119,7 +126,10 @@ class Work:
         result: Mapping[str, Any],
         render: Render,
     ) -> None:
-        """Write and show the result, and rows if there are any; drop what was unfinished."""
+        """Write, show and log the result, and rows if there are any; drop what was unfinished.
+
+        Raises JobError, with everything written, if the result can't be logged.
+        """
         content = {
             "evaluation": self.name,
             "curricle": __version__,
@@ -135,6 +145,18 @@ class Work:
             self.output.write_text(text, encoding="utf-8")
         shutil.rmtree(self.folder)
         self.show(content, lambda written: render(written["result"]))
+        if self.mlflow:
+            self._log(self.mlflow, model, settings, result)
+
+    def _log(
+        self, uri: str, model: ModelFolder, settings: Mapping[str, Any], result: Mapping[str, Any]
+    ) -> None:
+        from curricle.models.unfinished import identity_of
+        from curricle.tasks.one_model import log_evaluation
+
+        weights = identity_of({"model": model.path})
+        kind = JOB_KINDS[self.name]
+        log_evaluation(uri, str(model.path), weights, kind, settings, result)
 
     def show(self, content: Mapping[str, Any], render: Render) -> None:
         """Print as JSON or as text, whichever was asked for."""

@@ -31,6 +31,7 @@ KINDS = (
     "documents",
     "measurement",
     "tokenizer",
+    "tokens",
     "dataset",
     "questions",
     "checkpoint",

@@ -2,7 +2,9 @@ import csv
 import gzip
 import itertools
 import json
+import os
 import struct
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from curricle.core.errors import InputError, IntegrityError
 from curricle.core.token_dataset import DatasetWriter, TokenizedDocument
 from curricle.recipes.exporting import export_dataset, mds, olmo
 
+# A Python with the formats' own packages, and the script that it runs.
+READERS, READER = os.environ.get("CURRICLE_READERS"), Path(__file__).with_name("foreign_readers.py")
 LENGTHS = {"news": [5, 0, 300, 17], "web.code": [70_000, 1]}
 
 Tokens = npt.NDArray[np.int64]
@@ -149,6 +153,22 @@ def test_olmos_files_hold_the_documents(
             found += [(row[2], tokens[int(row[0]) : int(row[1])]) for row in rows]
         _check(found, documents)
     assert len(list((tmp_path / "out/news").glob("*.npy"))) == 2
+
+
+@pytest.mark.parametrize("file_format", ["mds", "olmo"])
+@pytest.mark.skipif(READERS is None, reason="make test-readers installs the formats' packages")
+def test_the_formats_own_packages_find_the_documents(
+    dataset: Path, expected: Exported, tmp_path: Path, file_format: str
+) -> None:
+    export_dataset(dataset, file_format, tmp_path / "out")
+    dtype = np.dtype(json.loads((dataset / "manifest.json").read_text())["dtype"]).name
+    for domain, documents in expected.items():
+        folder = str(tmp_path / "out" / domain)
+        command = [str(READERS), str(READER), file_format, folder, dtype]
+        found = json.loads(subprocess.check_output(command, text=True).splitlines()[-1])
+        for (name, tokens), (known, wanted) in zip(found, documents, strict=True):
+            assert name in (known, None)
+            np.testing.assert_array_equal(tokens, wanted)
 
 
 @pytest.mark.parametrize("file_format", ["megatron", "mds", "olmo"])

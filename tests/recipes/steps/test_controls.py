@@ -1,6 +1,7 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from tests.recipes.made_up import apply, jaccard, prose, step_of, table_of
 
@@ -26,6 +27,17 @@ def test_copies_are_added_behind_their_originals() -> None:
     assert min(kinds.values()) > 20
     # Four replacements, of up to two words each, touch at most 24 of 196 5-grams on either side.
     assert all(similarity >= 172 / 220 for similarity in similarities)
+
+
+def test_near_copies_differ_in_how_near_they_are() -> None:
+    step = step_of(step="duplicate-documents", share=0.5, near=1.0, edits=0.1)
+    applied = apply(step, table_of(TEXTS))
+    made = zip(applied.ids, applied.table["text"].to_pylist(), strict=True)
+    near = [jaccard(text, TEXTS[one.split("#")[0]]) for one, text in made if "#" in one]
+    # A share e of the words leaves (1 - e)^5 of the 5-grams whole: from 0.41 up to 1.
+    counts, _ = np.histogram(near, bins=[0.35, 0.5, 0.7, 0.8, 0.9, 1.0])
+    assert min(counts) > len(near) // 25
+    assert sum(counts) == len(near)
 
 
 def test_deduplication_removes_what_was_added() -> None:

@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.recipes.made_up import apply, jaccard, prose, step_of, table_of
 
@@ -123,3 +126,17 @@ def test_settings_that_dont_go_together_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         step_of(step="minhash-dedup", **settings)
+
+
+@pytest.mark.parametrize(("order", "kept"), [("highest", "b"), ("lowest", "c")])
+def test_keep_by_a_table(order: str, kept: str, tmp_path: Path) -> None:
+    path = str(tmp_path / "a.parquet")
+    pq.write_table(pa.table({"id": ["d", "c", "b"], "stars": [9.0, 1.5, 2.5]}), path)
+    keep = {"column": "stars", "scores": path, "order": order}
+    documents = table_of({"a": "same", "b": "same", "c": "same", "d": "other"})
+    with pytest.raises(InputError, match="no stars for 1 of 4 documents, such as 'a'"):
+        apply(step_of(step="exact-dedup", keep=keep), documents)
+    step = step_of(step="exact-dedup", keep={**keep, "missing": "drop"})
+    assert apply(step, documents).ids == [kept, "d"]
+    assert path not in str(step.identity)
+    assert step.score_files == (path,)
