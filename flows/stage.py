@@ -16,6 +16,12 @@ from curricle.tasks.session import Session, open_session
 # while finished steps are written down.
 THREADS = len(os.sched_getaffinity(0)) + 2
 
+# Prefect's form for starting a run shows these.
+_PARAMETERS = """Args:
+    study: Name of a shipped study, or path of a study file on the worker.
+    overrides: Keys of the study to override, such as proxy.tokens=200000.
+"""
+
 StageBody = Callable[[Session, StudyPlan], Any]
 StageFlow = Flow[..., Any]
 
@@ -28,7 +34,7 @@ def stage(name: str, after: Sequence[StageFlow] = ()) -> Callable[[StageBody], S
     """
 
     def decorate(body: StageBody) -> StageFlow:
-        def run(study: str, overrides: list[str] | None = None) -> Any:
+        def run(study: str = "quickstart", overrides: list[str] | None = None) -> Any:
             with open_session(study, overrides or []) as session:
                 plan = session.results.setdefault("plan", StudyPlan(session.study))
                 assert isinstance(plan, StudyPlan)
@@ -43,7 +49,7 @@ def stage(name: str, after: Sequence[StageFlow] = ()) -> Callable[[StageBody], S
                 register(plan, session.store)
                 return session.results[name]
 
-        run.__doc__ = body.__doc__
+        run.__doc__ = f"{body.__doc__}\n\n{_PARAMETERS}"
         runner: Any = ThreadPoolTaskRunner(max_workers=THREADS)
         return flow(
             name=name,

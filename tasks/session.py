@@ -29,6 +29,8 @@ class Session:
         self.study = study
         self.store = Store(study.store)
         self.store.sweep()
+        # A worker starts here, without the command line's preparations.
+        state_folder(study).mkdir(parents=True, exist_ok=True)
         self.results: dict[str, object] = {}
         self.first_error: BaseException | None = None
         self.progress = ProgressDisplay()

@@ -10,7 +10,7 @@ Curricle = Callable[..., subprocess.CompletedProcess[str]]
 
 COMMANDS = (
     *("run", "prepare", "rank", "score", "pretrain", "evaluate"),
-    *("status", "results", "report", "verify", "diff", "export", "fit", "gc", "ui"),
+    *("status", "results", "report", "verify", "diff", "export", "fit", "gc", "ui", "deploy"),
 )
 
 
@@ -39,7 +39,7 @@ def test_commands_are_listed_completely(curricle: Curricle) -> None:
     listed = curricle("--help").stdout.split("Commands:")[1].split("\n")
     assert [line.split()[0] for line in listed if line.strip()] == [
         *("run", "prepare", "rank", "score", "pretrain", "evaluate"),
-        *("status", "results", "report", "verify", "diff", "export", "fit", "gc", "ui"),
+        *("status", "results", "report", "verify", "diff", "export", "fit", "gc", "ui", "deploy"),
     ]
 
 

@@ -11,6 +11,7 @@ import click
 
 from curricle import __version__
 from curricle.commands.common import json_option, open_plan, study_options, writing
+from curricle.commands.deploy import deploy
 from curricle.commands.diff import diff
 from curricle.commands.dropped import with_dropped
 from curricle.commands.evaluate import STUDY, evaluate
@@ -232,6 +233,9 @@ def ui(
     from curricle.flows.servers import serve_pages
 
     serve_pages(spec, host, prefect_port, mlflow_port, announce=click.echo)
+
+
+commands.add_command(deploy)
 
 
 def _print_plan(spec: "Study", flow_name: str, as_json: bool) -> None:

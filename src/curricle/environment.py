@@ -1,6 +1,7 @@
 """Environment variables that the servers and libraries read when they are first imported."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 QUIET = {
@@ -26,10 +27,12 @@ def configure(state: Path) -> None:
     Must run before Prefect or MLflow are imported. With `PREFECT_API_URL` in the environment the
     flows report to that server, and only the silence is ours.
     """
-    for key, value in QUIET.items():
-        os.environ.setdefault(key, value)
-    if "PREFECT_API_URL" in os.environ:
-        return
-    os.environ.setdefault("PREFECT_HOME", str(state / "prefect"))
-    for key, value in LOCAL.items():
+    set_defaults(QUIET)
+    if "PREFECT_API_URL" not in os.environ:
+        set_defaults({"PREFECT_HOME": str(state / "prefect"), **LOCAL})
+
+
+def set_defaults(variables: Mapping[str, str]) -> None:
+    """Set those variables that the environment doesn't have."""
+    for key, value in variables.items():
         os.environ.setdefault(key, value)

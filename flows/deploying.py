@@ -1,0 +1,230 @@
+"""Registers Curricle's work pools, deployments and automation with a Prefect server.
+
+What there should be stands in `prefect.yaml` beside this file. Registering it again changes nothing
+that is so already, and `differences` says what isn't.
+"""
+
+import contextlib
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
+from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL
+from prefect.utilities.callables import parameter_schema
+from prefect.workers.process import ProcessWorker
+from ruamel.yaml import YAML
+
+from curricle.core.errors import CurricleError, InputError
+
+PREFECT_FILE = Path(__file__).with_name("prefect.yaml")
+SILENCE = timedelta(seconds=90)
+ENDED = ("Completed", "Failed", "Cancelled", "Crashed", "Degraded", "Paused", "AwaitingRetry")
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One deployment as it should be; `schedules` are (cron, timezone, slug)."""
+
+    name: str
+    entrypoint: str
+    description: str
+    parameters: Mapping[str, Any]
+    work_pool: str
+    job_variables: Mapping[str, Any]
+    schedules: tuple[tuple[str, str, str], ...]
+
+    @property
+    def flow(self) -> Any:
+        """The flow it runs."""
+        module, name = self.entrypoint.split(":")
+        return getattr(importlib.import_module(module), name)
+
+    @property
+    def address(self) -> str:
+        """Flow and deployment, as Prefect writes them: study/nightly."""
+        return f"{self.entrypoint.rsplit(':')[-1]}/{self.name}"
+
+    def comparable(self) -> dict[str, Any]:
+        """What `differences` compares."""
+        return {
+            "entrypoint": self.entrypoint,
+            "description": self.description,
+            "parameters": dict(self.parameters),
+            "work pool": self.work_pool,
+            "job variables": dict(self.job_variables),
+            "schedules": sorted(f"{cron} {zone}" for cron, zone, _ in self.schedules),
+        }
+
+
+def wanted_deployments(overrides: Sequence[str] = ()) -> tuple[Deployment, ...]:
+    """The deployments of `prefect.yaml`, whose studies all get `overrides`."""
+    tree = YAML(typ="safe").load(PREFECT_FILE.read_text(encoding="utf-8"))
+    return tuple(_deployment(entry, overrides) for entry in tree["deployments"])
+
+
+def deploy(overrides: Sequence[str] = ()) -> list[str]:
+    """Register everything; returns the deployments' addresses.
+
+    Raises InputError without a server's address, CurricleError if the server doesn't answer.
+    """
+    wanted = wanted_deployments(overrides)
+    with _server() as client:
+        for pool in sorted({item.work_pool for item in wanted}):
+            _make_pool(client, pool)
+        for item in wanted:
+            _register(client, item)
+        _automate(client)
+    return [item.address for item in wanted]
+
+
+def differences(overrides: Sequence[str] = ()) -> list[str]:
+    """What the server has otherwise than `deploy` makes it, a line each; raises as that does."""
+    wanted = wanted_deployments(overrides)
+    automation = crashed_automation().name
+    with _server() as client:
+        pools = sorted({item.work_pool for item in wanted})
+        found = [f"work pool {pool}: missing" for pool in pools if not _has_pool(client, pool)]
+        found += [line for item in wanted for line in _deviations(client, item)]
+        if not client.read_automations_by_name(automation):
+            found.append(f"automation {automation!r}: missing")
+    return found
+
+
+def crashed_automation() -> AutomationCore:
+    """Marks a run as crashed that has told it lived, and then neither that nor its end."""
+    ends = {f"prefect.flow-run.{state}" for state in ENDED}
+    trigger = EventTrigger(
+        after={"prefect.flow-run.heartbeat"},
+        expect={"prefect.flow-run.heartbeat", *ends},
+        match={"prefect.resource.id": ["prefect.flow-run.*"]},  # type: ignore[arg-type]
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=SILENCE,
+    )
+    message = f"No sign of life for {SILENCE.seconds} seconds: the process that ran this is gone."
+    return AutomationCore(
+        name="Curricle: mark dead runs as crashed",
+        description="Registered by curricle deploy.",
+        trigger=trigger,
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=message)],
+    )
+
+
+def _deployment(entry: Mapping[str, Any], overrides: Sequence[str]) -> Deployment:
+    parameters = dict(entry.get("parameters", {}))
+    if overrides:
+        parameters["overrides"] = [*parameters.get("overrides", []), *overrides]
+    return Deployment(
+        name=entry["name"],
+        entrypoint=entry["entrypoint"],
+        description=entry["description"],
+        parameters=parameters,
+        work_pool=entry["work_pool"]["name"],
+        job_variables=entry["work_pool"]["job_variables"],
+        schedules=tuple(
+            (item["cron"], item["timezone"], item["slug"]) for item in entry.get("schedules", ())
+        ),
+    )
+
+
+@contextlib.contextmanager
+def _server() -> Iterator[SyncPrefectClient]:
+    """A client of the configured server, whose absence is one clear line."""
+    address = PREFECT_API_URL.value()
+    if not address:
+        raise InputError(
+            "no Prefect server",
+            expected="its address in PREFECT_API_URL",
+            fix="start one with curricle ui STUDY, then export PREFECT_API_URL=http://HOST:PORT/api",
+        )
+    try:
+        with get_client(sync_client=True) as client:
+            yield client
+    except (httpx.HTTPError, RuntimeError) as error:
+        raise CurricleError(f"Prefect's server at {address}: {error}") from None
+
+
+def _has_pool(client: SyncPrefectClient, pool: str) -> bool:
+    try:
+        client.read_work_pool(pool)
+    except ObjectNotFound:
+        return False
+    return True
+
+
+def _make_pool(client: SyncPrefectClient, pool: str) -> None:
+    """Make the pool unless there is one: a team may have made it of another type on purpose."""
+    if not _has_pool(client, pool):
+        template = ProcessWorker.get_default_base_job_template()
+        client.create_work_pool(
+            WorkPoolCreate(name=pool, type=ProcessWorker.type, base_job_template=template)
+        )
+
+
+def _register(client: SyncPrefectClient, item: Deployment) -> None:
+    client.create_deployment(
+        flow_id=client.create_flow_from_name(item.flow.name),
+        name=item.name,
+        description=item.description,
+        entrypoint=item.entrypoint,
+        parameters=dict(item.parameters),
+        parameter_openapi_schema=parameter_schema(item.flow).model_dump(exclude_unset=True),
+        enforce_parameter_schema=True,
+        schedules=[
+            DeploymentScheduleCreate(
+                schedule=CronSchedule(cron=cron, timezone=zone), active=True, slug=slug
+            )
+            for cron, zone, slug in item.schedules
+        ],
+        work_pool_name=item.work_pool,
+        job_variables=dict(item.job_variables),
+        pull_steps=[],
+    )
+
+
+def _automate(client: SyncPrefectClient) -> None:
+    automation = crashed_automation()
+    if known := client.read_automations_by_name(automation.name):
+        client.update_automation(known[0].id, automation)
+    else:
+        client.create_automation(automation)
+
+
+def _deviations(client: SyncPrefectClient, item: Deployment) -> Iterator[str]:
+    try:
+        registered = _comparable(client.read_deployment_by_name(item.address))
+    except ObjectNotFound:
+        yield f"deployment {item.address}: missing"
+        return
+    for key, value in item.comparable().items():
+        if registered[key] != value:
+            yield f"deployment {item.address}: {key} is {registered[key]!r}, expected {value!r}"
+
+
+def _comparable(found: DeploymentResponse) -> dict[str, Any]:
+    """The same as `Deployment.comparable`, of what the server has."""
+    return {
+        "entrypoint": found.entrypoint,
+        "description": found.description,
+        "parameters": found.parameters,
+        "work pool": found.work_pool_name,
+        "job variables": found.job_variables,
+        "schedules": sorted(
+            f"{item.schedule.cron} {item.schedule.timezone}" if item.active else "paused"
+            for item in found.schedules
+            if isinstance(item.schedule, CronSchedule)
+        ),
+    }
