@@ -108,7 +108,7 @@ def crashed_automation() -> AutomationCore:
     trigger = EventTrigger(
         after={"prefect.flow-run.heartbeat"},
         expect={"prefect.flow-run.heartbeat", *ends},
-        match={"prefect.resource.id": ["prefect.flow-run.*"]},  # type: ignore[arg-type]
+        match={"prefect.resource.id": ["prefect.flow-run.*"]},
         for_each={"prefect.resource.id"},
         posture=Posture.Proactive,
         threshold=1,
@@ -119,7 +119,9 @@ def crashed_automation() -> AutomationCore:
         name="Curricle: mark dead runs as crashed",
         description="Registered by curricle deploy.",
         trigger=trigger,
-        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=message)],
+        actions=[
+            ChangeFlowRunState(name=None, state=StateType.CRASHED, message=message, force=False)
+        ],
     )
 
 
