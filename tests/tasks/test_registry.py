@@ -80,6 +80,6 @@ def test_a_study_notes_everything_it_will_make(store: Store, tiny_study: Path) -
     plan = StudyPlan(load_study(str(tiny_study)))
     register(plan, store)
     keys = registered(store)["tiny"]
-    assert {run.artifact.key for run in plan.proxy_runs()} <= keys
-    assert plan.ranking().artifact.key in keys
-    assert plan.corpus.artifact.key in keys
+    assert {run.artifact.key for run in plan.ranking.runs()} <= keys
+    assert plan.ranking.step().artifact.key in keys
+    assert plan.preparation.corpus.artifact.key in keys
