@@ -10,7 +10,7 @@ import pandas as pd
 
 from curricle.core.errors import InputError
 
-STAGES = ("proxy", "confirm", "target", "scoring")
+STAGES = ("proxy", "confirm", "target", "scoring", "scale")
 AVERAGE = "average"
 DTYPES = {
     "stage": "str",

@@ -19,8 +19,11 @@ from prefect.client.schemas.objects import StateType
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Crashed
 
+from curricle.tasks.ladder.outcome import read_ladder_outcome
+from curricle.tasks.ladder.plan import LadderPlan
 from curricle.tasks.outcome import Outcome, read_outcome
 from curricle.tasks.plan import StudyPlan
+from curricle.tasks.plans import plan_of
 from curricle.tasks.session import open_session
 
 FLUSH_SECONDS = 6.0
@@ -40,14 +43,17 @@ def run_local(flow_name: str, study: str, overrides: Sequence[str]) -> Outcome:
         open_session(study, overrides) as session,
         get_client(sync_client=True) as client,
     ):
-        plan = session.results.setdefault("plan", StudyPlan(session.study))
-        assert isinstance(plan, StudyPlan)
+        plan = session.results.setdefault("plan", plan_of(session.study))
         _mark_dead_runs(client)
         with tags(*_process_tags()):
             flow(study, list(overrides))
         _wait_for_rows(client)
     seconds = time.monotonic() - started
-    outcome = read_outcome(plan, session.store, flow_name, seconds=seconds)
+    if isinstance(plan, LadderPlan):
+        outcome = read_ladder_outcome(plan, session.store, seconds=seconds)
+    else:
+        assert isinstance(plan, StudyPlan)
+        outcome = read_outcome(plan, session.store, flow_name, seconds=seconds)
     return outcome.with_failures(session.tracker.failures)
 
 

@@ -8,7 +8,7 @@ from prefect import Flow, flow
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from curricle.tasks.plan import StudyPlan
+from curricle.tasks.plans import plan_of
 from curricle.tasks.registry import register
 from curricle.tasks.session import Session, open_session
 
@@ -22,22 +22,25 @@ _PARAMETERS = """Args:
     overrides: Keys of the study to override, such as proxy.tokens=200000.
 """
 
-StageBody = Callable[[Session, StudyPlan], Any]
+# A flow's body knows which form of study it is for.
+StageBody = Callable[[Session, Any], Any]
 StageFlow = Flow[..., Any]
 
 
-def stage(name: str, after: Sequence[StageFlow] = ()) -> Callable[[StageBody], StageFlow]:
+def stage(
+    name: str, after: Sequence[StageFlow] = (), example: str = "quickstart"
+) -> Callable[[StageBody], StageFlow]:
     """Make a Prefect flow of a function of (session, plan).
 
     The flow takes the study (a path or a shipped study's name) and `--set` overrides. The stages in
-    `after` run before it, unless this session has run them.
+    `after` run before it, unless this session has run them. `example` is the study that it runs
+    unless it is given one.
     """
 
     def decorate(body: StageBody) -> StageFlow:
-        def run(study: str = "quickstart", overrides: list[str] | None = None) -> Any:
+        def run(study: str = example, overrides: list[str] | None = None) -> Any:
             with open_session(study, overrides or []) as session:
-                plan = session.results.setdefault("plan", StudyPlan(session.study))
-                assert isinstance(plan, StudyPlan)
+                plan: Any = session.results.setdefault("plan", plan_of(session.study))
                 if "flow" not in session.results:
                     session.results["flow"] = name
                     session.tracker.follow_flow(str(flow_run.get_id()))

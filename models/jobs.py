@@ -7,6 +7,7 @@ from typing import Any
 
 from curricle.core.errors import InputError
 from curricle.core.jobs import (
+    ChoicesSpec,
     MultipleChoiceSpec,
     PerplexitySpec,
     SampleStatisticsSpec,
@@ -57,6 +58,7 @@ def run_job(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _job_kind(kind: str) -> tuple[Callable[..., dict[str, Any]], type[Any]]:
+    from curricle.models.choices import choices
     from curricle.models.multiple_choice import multiple_choice
     from curricle.models.perplexity import perplexity
     from curricle.models.sample_statistics import sample_statistics
@@ -70,6 +72,7 @@ def _job_kind(kind: str) -> tuple[Callable[..., dict[str, Any]], type[Any]]:
         "sample-statistics": (sample_statistics, SampleStatisticsSpec),
         "perplexity": (perplexity, PerplexitySpec),
         "multiple-choice": (multiple_choice, MultipleChoiceSpec),
+        "choices": (choices, ChoicesSpec),
         "sharpness": (sharpness, SharpnessSpec),
     }
     if kind not in kinds:

@@ -11,6 +11,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from curricle.core.errors import InputError
+from curricle.recipes.ladder import LadderStudy
 from curricle.recipes.study import Study
 from curricle.recipes.study_files import (
     EXTENDS,
@@ -22,20 +23,49 @@ from curricle.recipes.study_files import (
     suggest,
 )
 
+__all__ = ["AnyStudy", "LadderStudy", "load_any", "load_ladder", "load_study"]
+
+AnyStudy = Study | LadderStudy
+
 
 def load_study(study: str, overrides: Sequence[str] = ()) -> Study:
     """The study of a file path or catalogue name, with `key.path=value` overrides applied.
 
     Raises InputError that names file, line, key, what was found and what was expected.
     """
+    found = load_any(study, overrides)
+    if isinstance(found, Study):
+        return found
+    raise InputError(
+        f"study {study!r} is a ladder: it has the key scaling",
+        expected="a study that compares recipes",
+        fix=f"curricle scale {study}",
+    )
+
+
+def load_ladder(study: str, overrides: Sequence[str] = ()) -> LadderStudy:
+    """The same for a study with the key `scaling`."""
+    found = load_any(study, overrides)
+    if isinstance(found, LadderStudy):
+        return found
+    raise InputError(
+        f"study {study!r} has no key scaling",
+        expected="a ladder, such as curriculum-scaling",
+        fix=f"curricle run {study}",
+    )
+
+
+def load_any(study: str, overrides: Sequence[str] = ()) -> AnyStudy:
+    """A study of either form; the key `scaling` tells them apart."""
     files = read_study_files(study)
     tree = merged(files)
     for override in overrides:
         _apply_override(tree, override)
+    model: type[AnyStudy] = LadderStudy if "scaling" in tree else Study
     try:
-        return Study.model_validate(_without_comments(tree))
+        return model.model_validate(_without_comments(tree))
     except ValidationError as error:
-        raise _explain(error, tree, files, overrides) from None
+        raise _explain(error, tree, files, overrides, model) from None
 
 
 def _apply_override(tree: CommentedMap, override: str) -> None:
@@ -83,6 +113,7 @@ def _explain(
     tree: CommentedMap,
     files: Sequence[StudyFile],
     overrides: Sequence[str],
+    model: type[AnyStudy],
 ) -> InputError:
     # A misspelt key is also a missing one: the misspelling is what helps.
     first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
@@ -97,7 +128,7 @@ def _explain(
             where + context["found"], expected=context["expected"], fix=context["fix"]
         )
     if first["type"] == "extra_forbidden":
-        known = _known_keys(first["loc"][:-1])
+        known = _known_keys(first["loc"][:-1], model)
         found = f"{where}unknown key"
         fix = suggest(str(location[-1]), known) or "remove it"
         return InputError(found, expected=f"one of {', '.join(known)}", fix=fix)
@@ -148,9 +179,9 @@ def _location(loc: Location, tree: CommentedMap, *, is_missing: bool) -> Locatio
     return tuple(location)
 
 
-def _known_keys(loc: Location) -> list[str]:
+def _known_keys(loc: Location, model: type[AnyStudy]) -> list[str]:
     """The keys that the study's model allows at `loc`."""
-    current: Any = Study
+    current: Any = model
     for part in loc:
         if isinstance(current, type) and issubclass(current, BaseModel):
             field = current.model_fields.get(str(part))

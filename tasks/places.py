@@ -6,10 +6,11 @@ from pathlib import Path
 from curricle.core.questions import read_questions, split_shots
 from curricle.core.store import Store
 from curricle.recipes.corpus import corpus_identity
+from curricle.recipes.loading import AnyStudy
 from curricle.recipes.study import Study
 
 
-def state_folder(study: Study) -> Path:
+def state_folder(study: AnyStudy) -> Path:
     """The folder of Prefect's and MLflow's databases: the store if it is local, else under home.
 
     SQLite needs a real file system, so a store on S3 keeps them on the machine that runs the study.
@@ -19,14 +20,14 @@ def state_folder(study: Study) -> Path:
     return Path.home() / ".curricle" / hashlib.sha256(study.store.encode()).hexdigest()[:16]
 
 
-def make_places(study: Study) -> Path:
+def make_places(study: AnyStudy) -> Path:
     """Make the store and the databases' folder, and return the latter.
 
     Looks at the sources first, so that a missing one leaves nothing behind. Raises InputError for
     a missing source, a question set that can't be used, and a store that can't be written.
     """
     corpus_identity(study.corpora)
-    if study.evaluation.mmlu and study.evaluation.multiple_choice:
+    if isinstance(study, Study) and study.evaluation.mmlu and study.evaluation.multiple_choice:
         questions = read_questions(Path(study.evaluation.mmlu))
         split_shots(questions, study.evaluation.multiple_choice.shots)
     Store(study.store)
@@ -35,6 +36,6 @@ def make_places(study: Study) -> Path:
     return folder
 
 
-def tracking_uri(study: Study) -> str:
+def tracking_uri(study: AnyStudy) -> str:
     """MLflow's address for this study: the one it names, or a SQLite file."""
     return study.tracking.mlflow or f"sqlite:///{state_folder(study) / 'mlflow.db'}"

@@ -12,7 +12,9 @@ from typing import Any
 
 from curricle.core.errors import InputError
 from curricle.core.store import Artifact, Store
-from curricle.tasks.plan import StudyPlan
+from curricle.tasks.ladder.finding import ScalingStep
+from curricle.tasks.ladder.plan import LadderPlan
+from curricle.tasks.plans import AnyPlan
 from curricle.tasks.report import report_step
 
 
@@ -36,10 +38,11 @@ class Garbage:
         return sum(self.artifacts.values())
 
 
-def register(plan: StudyPlan, store: Store) -> None:
+def register(plan: AnyPlan, store: Store) -> None:
     """Note the artifacts that the study needs, its report included, as far as can be told now."""
     needed = {step.artifact.key for steps in plan.layout(store).values() for step in steps}
-    needed.add(report_step(plan, store).artifact.key)
+    last = ScalingStep(plan) if isinstance(plan, LadderPlan) else report_step(plan, store)
+    needed.add(last.artifact.key)
     updated = datetime.now(UTC).isoformat(timespec="seconds")
     note = {"updated": updated, "artifacts": sorted(needed)}
     store.write_note(plan.study.name, json.dumps(note, indent=1) + "\n")

@@ -8,8 +8,8 @@ from curricle.core import provenance
 from curricle.core.store import Store
 from curricle.models.placement import Placement
 from curricle.models.pool import JobPool
-from curricle.recipes.loading import load_study
-from curricle.recipes.study import Study
+from curricle.recipes.ladder import LadderStudy
+from curricle.recipes.loading import AnyStudy, load_any
 from curricle.tasks.places import state_folder, tracking_uri
 from curricle.tasks.progress import ProgressDisplay
 from curricle.tasks.tracking import Tracker
@@ -25,7 +25,7 @@ class Session:
     is started.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: AnyStudy) -> None:
         self.study = study
         self.store = Store(study.store)
         self.store.sweep()
@@ -48,7 +48,7 @@ class Session:
         study = self.study
         hardware = study.hardware
         placement = Placement(**hardware.model_dump(exclude={"workers"}))
-        return JobPool(hardware.workers, max(study.proxy.threads, study.target.threads), placement)
+        return JobPool(hardware.workers, threads_of(study), placement)
 
     def start_workers(self) -> None:
         """Start the worker processes now, rather than with the first job."""
@@ -74,7 +74,7 @@ def open_session(study: str, overrides: Sequence[str]) -> Iterator[Session]:
     if _open:
         yield _open[-1]
         return
-    session = Session(load_study(study, overrides))
+    session = Session(load_any(study, overrides))
     _open.append(session)
     finished = False
     try:
@@ -84,6 +84,13 @@ def open_session(study: str, overrides: Sequence[str]) -> Iterator[Session]:
     finally:
         _open.pop()
         session.close(finished=finished)
+
+
+def threads_of(study: AnyStudy) -> int:
+    """The most threads that a job of the study has."""
+    if isinstance(study, LadderStudy):
+        return study.scaling.threads
+    return max(study.proxy.threads, study.target.threads)
 
 
 def common_tags() -> dict[str, str]:

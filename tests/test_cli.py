@@ -9,7 +9,7 @@ import pytest
 Curricle = Callable[..., subprocess.CompletedProcess[str]]
 
 COMMANDS = (
-    *("run", "prepare", "rank", "score", "pretrain", "evaluate"),
+    *("run", "prepare", "rank", "score", "pretrain", "evaluate", "scale"),
     *("status", "results", "report", "verify", "diff", "export", "fit", "gc", "ui", "deploy"),
 )
 
@@ -38,7 +38,7 @@ def test_every_command_has_help_with_an_example(curricle: Curricle, command: str
 def test_commands_are_listed_completely(curricle: Curricle) -> None:
     listed = curricle("--help").stdout.split("Commands:")[1].split("\n")
     assert [line.split()[0] for line in listed if line.strip()] == [
-        *("run", "prepare", "rank", "score", "pretrain", "evaluate"),
+        *("run", "prepare", "rank", "score", "pretrain", "evaluate", "scale"),
         *("status", "results", "report", "verify", "diff", "export", "fit", "gc", "ui", "deploy"),
     ]
 

@@ -1,6 +1,6 @@
 """Figures about scaling laws: a law with its band, where it breaks, exponents per curriculum."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,6 +10,7 @@ from curricle.analysis.plots import style
 from curricle.analysis.scaling.breaks import BreakFinding
 from curricle.analysis.scaling.curricula import CurriculaFit
 from curricle.analysis.scaling.curves import Curve
+from curricle.analysis.scaling.progression import Recommendation
 
 _HEIGHT = 250.0
 _ROW = 30.0
@@ -80,6 +81,35 @@ def exponents_figure(fit: CurriculaFit) -> Figure:
         axes.plot([item.difference], [row], "o", color=colour, markersize=6)
     floor = "one irreducible term" if fit.shared else "an irreducible term each"
     style.title(axes, f"Exponent minus {fit.control}'s; right falls faster; {floor}")
+    return figure
+
+
+def recommendation_figure(found: Sequence[Recommendation], control: str) -> Figure:
+    """Every curriculum's expected difference to the control against size, with its interval.
+
+    Sizes beyond those that were run are hollow.
+    """
+    names = [one.curriculum for one in found[0].others]
+    width = style.label_width(names)
+    figure = style.new_figure(style.WIDTH, _HEIGHT + 76)
+    axes = style.panel(figure, 60, 26, style.WIDTH - 60 - width, _HEIGHT)
+    axes.set_xscale("log")
+    axes.axhline(0, color=style.INK, linewidth=1)
+    sizes = np.array([one.parameters for one in found])
+    inside = np.array([one.inside for one in found])
+    for index, name in enumerate(names):
+        lines = [one.others[index] for one in found]
+        mean, low, high = (
+            np.array([getattr(line, end) for line in lines]) for end in ("mean", "low", "high")
+        )
+        dashes = _DASHES[index % len(_DASHES)]
+        axes.fill_between(sizes, low, high, color=style.ACCENT, alpha=0.12, lw=0)
+        axes.plot(sizes, mean, color=style.ACCENT, linestyle=dashes, linewidth=1.6)
+        axes.plot(sizes[inside], mean[inside], "o", color=style.ACCENT, markersize=4)
+        axes.plot(sizes[~inside], mean[~inside], "o", color=style.ACCENT, mfc="white", markersize=5)
+        style.write(axes, sizes[-1], mean[-1], name, align="left", offset=6)
+    axes.set_xlabel("non-embedding parameters", fontsize=style.SMALL, color=style.MUTED)
+    style.title(axes, f"Expected log ratio of the loss to {control}'s, with its interval")
     return figure
 
 

@@ -1,8 +1,6 @@
 """The report: one HTML file with everything in it, to be opened from disk without a network."""
 
-import functools
 from collections.abc import Iterator
-from importlib.resources import files
 
 from curricle.analysis.content import ReportContent, ScoredText
 from curricle.analysis.findings import findings_of
@@ -16,6 +14,7 @@ from curricle.analysis.report.background import (
 from curricle.analysis.report.curricula import curricula_section, learnability_section
 from curricle.analysis.report.evaluation import evaluation_sections
 from curricle.analysis.report.markup import Markup
+from curricle.analysis.report.page import page
 from curricle.analysis.report.recipes import (
     confirmation_section,
     ranking_section,
@@ -43,35 +42,8 @@ def render_report(content: ReportContent) -> str:
         "Method": method_section(),
         "Provenance": provenance_section(content),
     }
-    shown = {name: section for name, section in sections.items() if section}
-    body = markup.tag(
-        "body",
-        _header(content),
-        _navigation(list(shown)),
-        markup.tag("main", _headline(content), _cautions(content), *shown.values()),
-        markup.tag("script", Markup(_resource("page.js"))),
-    )
-    return f"<!doctype html>\n{markup.tag('html', _head(content), body, lang='en')}\n"
-
-
-def _head(content: ReportContent) -> Markup:
-    return markup.tag(
-        "head",
-        markup.tag("meta", charset="utf-8"),
-        markup.tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        markup.tag("title", f"{content.study} – Curricle"),
-        markup.tag("style", Markup(_resource("page.css"))),
-    )
-
-
-def _header(content: ReportContent) -> Markup:
     facts = " · ".join(fact for fact in (content.status, content.created) if fact)
-    return markup.tag("header", markup.tag("h1", content.study), markup.paragraph(facts))
-
-
-def _navigation(names: list[str]) -> Markup:
-    links = (markup.tag("a", name, href=f"#{markup.anchor(name)}") for name in names)
-    return markup.tag("nav", *links)
+    return page(content.study, facts, sections, _headline(content), _cautions(content))
 
 
 def _headline(content: ReportContent) -> Markup:
@@ -97,8 +69,3 @@ def _caution_items(content: ReportContent) -> Iterator[Markup]:
     for place, caution in content.all_cautions():
         where = markup.tag("small", f" ({place})") if place else None
         yield markup.tag("li", caution.text, where)
-
-
-@functools.cache
-def _resource(name: str) -> str:
-    return (files("curricle.analysis.report") / name).read_text(encoding="utf-8")

@@ -13,6 +13,7 @@ Two ways, each with the coverage of its use checked by simulation:
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from curricle.analysis.scaling.laws import Floats, Law
 from curricle.analysis.scaling.solver import minimise
@@ -27,10 +28,16 @@ def pairs_bootstrap(
     count: int,
     random: np.random.Generator,
     delta: float,
+    groups: npt.NDArray[np.int64] | None = None,
 ) -> Floats:
-    """Parameter vectors (count x P) of fits to points drawn with replacement."""
-    points = len(log_loss)
-    draws_BN = random.multinomial(points, np.full(points, 1 / points), size=count).astype(float)
+    """Parameter vectors (count x P) of fits to points drawn with replacement.
+
+    With `groups` (N, from 0 on) whole groups are drawn: points of one training run share its noise.
+    """
+    member_N = np.arange(len(log_loss)) if groups is None else groups
+    total = int(member_N.max()) + 1
+    draws_BG = random.multinomial(total, np.full(total, 1 / total), size=count)
+    draws_BN = draws_BG[:, member_N].astype(float)
     starts = np.repeat(theta[None], count, axis=0)
     solution = minimise(law, log_loss, starts, weights=draws_BN, delta=delta, tolerance=_TOLERANCE)
     return np.asarray(solution.theta)

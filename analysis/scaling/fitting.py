@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from curricle.analysis.formatting import percent
 from curricle.analysis.scaling.bootstrap import (
@@ -123,11 +124,14 @@ def fit_chinchilla(
     seed: int = 0,
     confidence: float = CONFIDENCE,
     prune: bool = True,
+    groups: npt.NDArray[np.int64] | None = None,
 ) -> ScalingFit:
     """Fit L = E + A N^-alpha + B D^-beta by the summed Huber loss; pairs bootstrap.
 
     `points` has the inputs `parameters` and `tokens`. All 4,500 published starts are tried; `prune`
-    gives up the worst after a few steps. Raises InputError for too few points, sizes or draws.
+    gives up the worst after a few steps. Points of one of the `groups` (N, from 0 on) are resampled
+    together: budgets of one training run share its noise. Raises InputError for too few points,
+    sizes or draws.
     """
     check_draws(bootstrap)
     check_enough(points, 5, points.inputs["parameters"], 2)
@@ -135,7 +139,7 @@ def fit_chinchilla(
     found = search(law, points.log_loss, chinchilla_starts(), delta=HUBER_DELTA, prune=prune)
     theta = found.theta[found.best]
     random = generator(seed, "scaling", "chinchilla")
-    draws = pairs_bootstrap(law, points.log_loss, theta, bootstrap, random, HUBER_DELTA)
+    draws = pairs_bootstrap(law, points.log_loss, theta, bootstrap, random, HUBER_DELTA, groups)
     return _summarise(
         "chinchilla",
         points,

@@ -68,10 +68,14 @@ class Shape(Spec):
 
     def model_spec(self, tokenizer: TokenizerSpec) -> ModelSpec:
         """The model under the study's tokenizer."""
+        return self.with_vocabulary(tokenizer.vocabulary_size, tokenizer.sequence_length)
+
+    def with_vocabulary(self, vocabulary_size: int, sequence_length: int) -> ModelSpec:
+        """The model with a vocabulary and windows of a length."""
         return replace(
             self._shape(),
-            vocabulary_size=tokenizer.vocabulary_size,
-            sequence_length=tokenizer.sequence_length,
+            vocabulary_size=vocabulary_size,
+            sequence_length=sequence_length,
             dropout=self.dropout,
         )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from curricle import __version__
-from curricle.commands.common import json_option, open_plan, study_options, writing
+from curricle.commands.common import json_option, open_any_plan, study_options, writing
 from curricle.commands.deploy import deploy
 from curricle.commands.diff import diff
 from curricle.commands.dropped import with_dropped
@@ -18,6 +18,7 @@ from curricle.commands.evaluate import STUDY, evaluate
 from curricle.commands.export import export
 from curricle.commands.fit import fit
 from curricle.commands.gc import gc
+from curricle.commands.scale import print_costs, scale
 from curricle.core.errors import CurricleError, InputError
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ for _name, (_flow, _help) in STAGES.items():
 # The stage becomes a word of its own beside those that evaluate one model.
 evaluate.add_command(commands.commands.pop("evaluate"), STUDY)
 commands.add_command(evaluate)
+commands.add_command(scale)
 
 
 @commands.command()
@@ -137,9 +139,13 @@ def status(study: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
     Example: curricle status quickstart
     """
-    from curricle.recipes.loading import load_study
+    from curricle.recipes.loading import LadderStudy, load_any
 
-    _print_plan(load_study(study, overrides), "study", as_json)
+    spec = load_any(study, overrides)
+    if isinstance(spec, LadderStudy):
+        print_costs(spec, as_json)
+    else:
+        _print_plan(spec, "study", as_json)
 
 
 @commands.command()
@@ -153,10 +159,11 @@ def results(study: str, overrides: tuple[str, ...], file_format: str, output: Pa
 
     Example: curricle results quickstart --format parquet --output results.parquet
     """
-    plan, store = open_plan(study, overrides)
-    from curricle.tasks.results import collect_results, render_results
+    plan, store = open_any_plan(study, overrides)
+    from curricle.tasks.plans import results_of
+    from curricle.tasks.results import render_results
 
-    content = render_results(collect_results(plan, store), file_format)
+    content = render_results(results_of(plan, store), file_format)
     if output is not None:
         with writing(output):
             output.write_bytes(content)
@@ -174,12 +181,12 @@ def report(study: str, overrides: tuple[str, ...], output: Path | None) -> None:
 
     Example: curricle report quickstart --output report.html
     """
-    plan, store = open_plan(study, overrides)
-    from curricle.tasks.outcome import write_report
+    plan, store = open_any_plan(study, overrides)
+    from curricle.tasks.plans import write_report_of
 
     path = output or Path(f"{plan.study.name}-report.html")
     with writing(path):
-        write_report(plan, store, path)
+        write_report_of(plan, store, path)
     click.echo(str(path))
 
 

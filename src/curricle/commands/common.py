@@ -51,3 +51,14 @@ def open_plan(study: str, overrides: Sequence[str]) -> tuple[Any, Any]:
     from curricle.tasks.plan import StudyPlan
 
     return StudyPlan(spec), open_existing(spec.store)
+
+
+def open_any_plan(study: str, overrides: Sequence[str]) -> tuple[Any, Any]:
+    """The same for either form of study, a ladder too."""
+    from curricle.recipes.loading import load_any
+
+    spec = load_any(study, overrides)
+    from curricle.core.store import open_existing
+    from curricle.tasks.plans import plan_of
+
+    return plan_of(spec), open_existing(spec.store)

@@ -173,6 +173,13 @@ class MultipleChoiceSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChoicesSpec:
+    """Items of `core.choice_items`, each choice scored by its likelihood after the prompt."""
+
+    threads: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class SharpnessSpec:
     """Curvature of the mean loss over `batch_size` held-out samples; see `models/sharpness.py`.
 

@@ -1,0 +1,137 @@
+"""The step that ends a ladder: findings, tables and the report."""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ruamel.yaml import YAML
+
+from curricle.analysis.report.scaling import LadderContent, headline, render_ladder
+from curricle.analysis.scaling.ladder import LadderFindings, ladder_findings
+from curricle.core import provenance
+from curricle.core.plain import to_plain
+from curricle.core.store import Store
+from curricle.tasks.ladder.costing import size_costs
+from curricle.tasks.ladder.plan import LadderPlan
+from curricle.tasks.ladder.tables import read_tables
+from curricle.tasks.session import Session
+from curricle.tasks.step import Step
+
+REPORT, SUMMARY, LAWS = "report.html", "summary.txt", "scaling.json"
+RUNS, ITEMS, CURVES = "runs.csv", "items.csv", "curves.csv"
+
+
+@dataclass(frozen=True)
+class ScalingStep(Step):
+    """Fit, compare and report on every run of a finished ladder."""
+
+    kind: ClassVar[str] = "scaling"
+    verb: ClassVar[str] = "fit laws"
+    plan: LadderPlan
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.plan.study.name
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """The ladder; its runs are inputs."""
+        return {"scaling": self.plan.scaling.model_dump(mode="json"), "name": self.name}
+
+    @property
+    def inputs(self) -> Mapping[str, Step]:
+        """Every run, and what it was asked."""
+        every = [*self.plan.runs, *self.plan.tuned]
+        steps: list[Step] = [run.step for run in every]
+        steps += self.plan.asked(every)
+        return {f"input-{number:05}": step for number, step in enumerate(steps)}
+
+    def build(
+        self, session: Session, inputs: Mapping[str, Path], folder: Path
+    ) -> Mapping[str, Any]:
+        """Write the report, a summary, the laws as JSON and the tables as CSV."""
+        del inputs
+        findings = findings_of(self.plan, session.store)
+        tables = findings.tables
+        tables.runs.to_csv(folder / RUNS, index=False)
+        tables.items.to_csv(folder / ITEMS, index=False)
+        tables.curves.to_csv(folder / CURVES, index=False)
+        content = content_of(self.plan, session.store, findings, "finished")
+        (folder / REPORT).write_text(render_ladder(content), encoding="utf-8")
+        (folder / SUMMARY).write_text("\n".join(headline(findings)) + "\n", encoding="utf-8")
+        plain = findings_to_plain(findings)
+        (folder / LAWS).write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+        return {"runs": len(tables.runs)}
+
+
+def findings_of(plan: LadderPlan, store: Store) -> LadderFindings:
+    """What can be said about the runs that are there."""
+    return ladder_findings(read_tables(plan, store), seed=plan.study.seed)
+
+
+def content_of(
+    plan: LadderPlan, store: Store, findings: LadderFindings, status: str
+) -> LadderContent:
+    """The report's content."""
+    code, device = provenance.code_version(), provenance.device_description()
+    return LadderContent(
+        study=plan.study.name,
+        status=status,
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        findings=findings,
+        sizes=[one.row for one in size_costs(plan, store)],
+        schedules=_schedules(plan),
+        provenance={
+            "curricle": f"{code['version']}, commit {code.get('commit') or 'not a git checkout'}",
+            "device": f"{device['processor']}, {device['cores']} cores, {device['system']}",
+            "store": plan.study.store,
+        },
+        spec=_as_yaml(plan),
+    )
+
+
+def findings_to_plain(found: LadderFindings) -> dict[str, Any]:
+    """The findings as JSON values, without tables."""
+    return {
+        "laws": {name: fit.to_plain() for name, fit in found.laws.items()},
+        "breaks": {name: finding.to_plain() for name, finding in found.breaks.items()},
+        "exponents": [to_plain(one) for one in found.comparison.exponents]
+        if found.comparison
+        else None,
+        "final": [to_plain(one) for one in found.final],
+        "stages": [to_plain(one) for one in found.gains],
+        "tuned": [to_plain(one) for one in found.tuned],
+        "tokens_to_reach": to_plain(found.reach) if found.reach else None,
+        "recommendations": [to_plain(one) for one in found.recommendations],
+        "left_out": [to_plain(one) for one in found.left_out],
+        "interactions": [to_plain(one) for one in found.interactions],
+        "jumps": [
+            {"curriculum": name, "stage": stage, "verdict": jump.verdict, "reason": jump.reason}
+            for (name, stage), jump in found.jumps.items()
+        ],
+        "notes": list(found.notes),
+    }
+
+
+def _schedules(plan: LadderPlan) -> dict[tuple[str, float], str]:
+    """What is read when, by curriculum and size, at the largest budget."""
+    found = {}
+    for size in plan.grid.sizes:
+        total = size.steps[-1] * plan.grid.tokens_per_step
+        for name in plan.scaling.curricula:
+            parts = plan.segments(name, size)
+            text = ", ".join(f"{what} {tokens:,}" for what, tokens in parts)
+            found[name, float(size.parameters)] = f"{text} of {total:,} tokens"
+    return found
+
+
+def _as_yaml(plan: LadderPlan) -> str:
+    stream = io.StringIO()
+    plain = json.loads(json.dumps(to_plain(plan.study.model_dump(mode="json"))))
+    YAML().dump(plain, stream)
+    return stream.getvalue()
