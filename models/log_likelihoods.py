@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from curricle.core.errors import InputError
+from curricle.models.encoding import common_length, encode_pairs
 from curricle.models.language_model import LanguageModel
 
 BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
@@ -76,12 +77,10 @@ def make_requests(
 
     Raises InputError for a continuation without a token of its own.
     """
-    contexts = list(dict.fromkeys(context for context, _ in texts))
-    lengths = dict(zip(contexts, map(len, tokenizer.encode_batch(contexts)), strict=True))
-    wholes = tokenizer.encode_batch([context + continuation for context, continuation in texts])
     requests = []
-    for (context, continuation), encoding in zip(texts, wholes, strict=True):
-        ids, boundary = encoding.ids, lengths[context]
+    for (_, continuation), (boundary, ids) in zip(
+        texts, encode_pairs(tokenizer, texts), strict=True
+    ):
         if len(ids) <= boundary:
             raise InputError(
                 f"{continuation!r} has no token of its own after the prompt",
@@ -107,7 +106,7 @@ def split_by_prefix(requests: Sequence[Request], *, keeps_prefixes: bool) -> lis
     distinct = {request.tokens for request in fitting}
     prefix: Tokens = ()
     if len(distinct) > 1:
-        shared = _common_length(min(distinct), max(distinct))
+        shared = common_length(min(distinct), max(distinct))
         asked = min(len(request.tokens) - len(request.targets) for request in fitting)
         prefix = min(distinct)[: min(shared, asked)]
     others = {request.tokens for request in requests} - (distinct if prefix else set())
@@ -214,8 +213,3 @@ def _batches(part: Part, budget: int) -> Iterator[list[Tokens]]:
         batch.append(tokens)
     if batch:
         yield batch
-
-
-def _common_length(first: Tokens, second: Tokens) -> int:
-    pairs = enumerate(zip(first, second, strict=False))
-    return next((i for i, (a, b) in pairs if a != b), min(len(first), len(second)))
