@@ -10,10 +10,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from curricle.recipes.specs.base import Name, PositiveInt, Spec, refuse
+from curricle.recipes.specs.curricula import Curriculum, Scoring
 from curricle.recipes.specs.evaluation import Evaluation
 from curricle.recipes.specs.recipe import Recipe, TokenizerSpec
 from curricle.recipes.specs.sources import Source
-from curricle.recipes.specs.training import Curriculum, Proxy, Scoring, Target
+from curricle.recipes.specs.training import Proxy, Target
 
 
 class Tracking(Spec):

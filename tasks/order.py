@@ -20,8 +20,8 @@ from curricle.recipes.ordering import (
     reshuffled,
     sorted_order,
 )
+from curricle.recipes.specs.curricula import Curriculum
 from curricle.recipes.specs.recipe import OrderSpec
-from curricle.recipes.specs.training import Curriculum
 from curricle.tasks.dataset import DatasetStep
 from curricle.tasks.scores import LearnabilityStep
 from curricle.tasks.session import Session
