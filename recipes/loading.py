@@ -217,7 +217,7 @@ def _tag(model: Any) -> str | None:
     if tags := [one for one in typing.get_args(model)[1:] if isinstance(one, Tag)]:
         return tags[0].tag
     fields: dict[str, Any] = getattr(model, "model_fields", {})
-    for name in ("step", "source"):
+    for name in ("step", "source", "pacing"):
         if name in fields:
             return str(typing.get_args(fields[name].annotation)[0])
     return None

@@ -42,7 +42,7 @@ def portions(tokens: Mapping[str, Counts], mix: Mix) -> dict[str, Portion]:
     scarcest = min(reach, key=lambda name: reach[name])
     if mix.tokens > reach[scarcest]:
         raise _out_of_reach(mix, scarcest, math.floor(reach[scarcest]))
-    wanted = _apportioned(shares, mix.tokens)
+    wanted = apportioned(shares, mix.tokens)
     return {name: _exactly(taken[name], wanted[name]) for name in shares if wanted[name]}
 
 
@@ -92,7 +92,7 @@ def _exactly(counts: Counts, target: int) -> Portion:
     return Portion(last + 1, int(counts[last]) - surplus if surplus else None)
 
 
-def _apportioned(shares: Mapping[str, float], total: int) -> dict[str, int]:
+def apportioned(shares: Mapping[str, float], total: int) -> dict[str, int]:
     """Whole numbers that sum to `total`, each within 1 of its share (largest remainders)."""
     whole = {name: math.floor(share * total) for name, share in shares.items()}
     by_remainder = sorted(shares, key=lambda name: (whole[name] - shares[name] * total, name))

@@ -10,9 +10,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from curricle.recipes.specs.base import Name, PositiveInt, Spec, refuse
-from curricle.recipes.specs.curricula import Curriculum, Scoring
+from curricle.recipes.specs.curricula import Curriculum, Stages
 from curricle.recipes.specs.evaluation import Evaluation
 from curricle.recipes.specs.recipe import Recipe, TokenizerSpec
+from curricle.recipes.specs.scoring import Scoring
 from curricle.recipes.specs.sources import Source
 from curricle.recipes.specs.training import Proxy, Target
 
@@ -113,6 +114,20 @@ class Study(Spec):
                     "rename the curriculum",
                 )
             taken |= labels
+        return self
+
+    @model_validator(mode="after")
+    def _stages_fill_the_run(self) -> Self:
+        for name, curriculum in self.curricula.items():
+            if not isinstance(curriculum, Stages):
+                continue
+            total = sum(stage.tokens for stage in curriculum.stages)
+            if total != self.target.tokens:
+                refuse(
+                    f"curriculum {name!r}: stages of {total} tokens in all",
+                    f"target.tokens, {self.target.tokens}",
+                    "change the stages' tokens",
+                )
         return self
 
     @model_validator(mode="after")

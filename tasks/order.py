@@ -9,21 +9,21 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from curricle.core.order_file import read_order, write_order
+from curricle.core.order_file import Order, read_order, write_order
 from curricle.core.scores_file import read_scores
 from curricle.core.token_dataset import TokenDataset
 from curricle.recipes.ordering import (
     Part,
-    growing_pool_order,
+    SampleTable,
+    curriculum_order,
     partition,
     random_order,
     reshuffled,
     sorted_order,
 )
-from curricle.recipes.specs.curricula import Curriculum
+from curricle.recipes.specs.curricula import Curriculum, Oversampled
 from curricle.recipes.specs.recipe import OrderSpec
 from curricle.tasks.dataset import DatasetStep
-from curricle.tasks.scores import LearnabilityStep
 from curricle.tasks.session import Session
 from curricle.tasks.step import Step
 
@@ -155,11 +155,13 @@ class SortedOrderStep(OrderStep):
 class CurriculumOrderStep(OrderStep):
     """A curriculum, its anti-curriculum, or its own samples reshuffled."""
 
+    version: ClassVar[int] = 2
     arm_name: str
     arm: Arm
     curriculum: Curriculum
     base: RandomOrderStep
-    scores: LearnabilityStep
+    scores: Step
+    batch_size: int
 
     @property
     def random(self) -> RandomOrderStep:
@@ -173,8 +175,11 @@ class CurriculumOrderStep(OrderStep):
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        """Arm and pacing."""
-        return {"order": "growing-pool", "arm": self.arm, **self.curriculum.model_dump(mode="json")}
+        """Arm and settings; the size of a batch where batches are chosen one by one."""
+        spec = {"order": "curriculum", "arm": self.arm, **self.curriculum.model_dump(mode="json")}
+        if isinstance(self.curriculum, Oversampled):
+            spec["batch_size"] = self.batch_size
+        return spec
 
     @property
     def inputs(self) -> Mapping[str, Step]:
@@ -188,18 +193,40 @@ class CurriculumOrderStep(OrderStep):
         del session
         dataset, pool = self.base.pool.open(inputs["dataset"])
         base = read_order(inputs["base"], len(dataset))
-        scores = read_scores(inputs["scores"], self.curriculum.score)
-        domains = dataset.domain_of_samples()
-        order = growing_pool_order(
+        table = SampleTable(
+            scores=read_scores(inputs["scores"], column_of(self.curriculum.score)),
+            domains=dataset.domain_of_samples(),
+            names=tuple(dataset.domains),
+            pool=pool,
+        )
+        order = curriculum_order(
+            self.curriculum,
+            table,
             base,
-            -scores if self.arm == "anti" else scores,
-            domains if self.curriculum.within == "domain" else np.zeros_like(domains),
-            pool,
-            start_fraction=self.curriculum.start_fraction,
-            full_at=self.curriculum.full_at,
+            batch_size=self.batch_size,
             seed=self.base.seed,
+            anti=self.arm == "anti",
         )
         order = reshuffled(order, self.base.seed) if self.arm == "reshuffled" else order
         write_order(folder, order)
-        shared = float(np.isin(order, base).mean())
-        return {"distinct_samples": len(np.unique(order)), "share_also_in_random": shared}
+        drawing = "with" if self.curriculum.is_with_replacement else "without"
+        return {"drawing": f"{drawing} replacement", **order_facts(order, base, table)}
+
+
+def order_facts(order: Order, base: Order, table: SampleTable) -> dict[str, Any]:
+    """How much an order repeats, how much of it the random one reads too, its domains' shares."""
+    reads = np.bincount(order, minlength=len(table.domains))
+    in_base = np.zeros(len(table.domains), dtype=bool)
+    in_base[base] = True
+    by_domain = np.bincount(table.domains[order], minlength=len(table.names)) / len(order)
+    return {
+        "distinct_samples": int(np.count_nonzero(reads)),
+        "most_reads_of_a_sample": int(reads.max()),
+        "share_also_in_random": float(in_base[order].mean()),
+        "domain_shares": dict(zip(table.names, by_domain.tolist(), strict=True)),
+    }
+
+
+def column_of(score: str) -> str:
+    """The column of a scores artifact that holds the score a study calls `score`."""
+    return score.replace("-", "_")

@@ -1,11 +1,17 @@
-"""Curricula, and how the scores that they rank samples by are measured."""
+"""Curricula: what a run reads when, by a score of each sample; one model a kind of pacing.
 
-from typing import Literal, Self
+All but stages read, position by position, the domains of the random order with the same seed, and
+rank inside each domain (`within: domain`) or over all (`within: all`).
+"""
 
-from pydantic import model_validator
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
 
 from curricle.recipes.specs.base import (
     Fraction,
+    Name,
     PositiveFloat,
     PositiveInt,
     ProperFraction,
@@ -13,40 +19,138 @@ from curricle.recipes.specs.base import (
     refuse,
 )
 
+DEFAULT_PACING = "growing-pool"
 
-class Scoring(Spec):
-    """How learnability is measured: a proxy per seed, trained on samples that no target reads.
 
-    `holdout` is the share of the samples set aside for the proxy; `early` the share of its run
-    after which the early checkpoint is taken, `late` those whose mean loss counts as late.
+class _Paced(Spec):
+    """What all curricula have in common.
+
+    Samples are ranked by `score`, the highest first (`descending`) or the lowest. No sample is read
+    more than `max_repeats` times.
     """
 
-    tokens: PositiveInt
-    learning_rate: PositiveFloat
-    holdout: ProperFraction = 0.3
-    early: ProperFraction = 0.2
-    late: tuple[Fraction, ...] = (0.8, 0.9, 1.0)
+    score: str = "learnability"
+    direction: Literal["descending", "ascending"] = "descending"
+    within: Literal["domain", "all"] = "domain"
+    max_repeats: PositiveInt | None = None
+
+    @property
+    def is_with_replacement(self) -> bool:
+        """Whether a sample may be drawn again while others haven't been read."""
+        return getattr(self, "drawing", None) == "with-replacement"
+
+
+class _Drawn(_Paced):
+    """A curriculum that draws from a part of the pool.
+
+    `without-replacement`: samples that haven't been read come first, and once all that are open
+    have been read, all are open again. `with-replacement`: each draw is from all that are open.
+    """
+
+    drawing: Literal["without-replacement", "with-replacement"] = "without-replacement"
 
     @model_validator(mode="after")
-    def _early_before_late(self) -> Self:
-        if self.early >= min(self.late, default=0):
+    def _repeats_can_be_capped(self) -> Self:
+        if self.max_repeats is not None and self.is_with_replacement:
             refuse(
-                f"early {self.early} with late {list(self.late)}",
-                "an early checkpoint before all late ones",
-                "lower early, or give later late checkpoints",
+                "max_repeats with drawing with-replacement",
+                "a cap on repeats only without replacement",
+                "remove max_repeats, or draw without replacement",
             )
         return self
 
 
-class Curriculum(Spec):
+class GrowingPool(_Drawn):
     """A growing pool over ranked samples (Fan & Jaggi, arXiv 2310.15389).
 
     At progress p batches are drawn from the top `start_fraction + (1 - start_fraction) * p /
-    full_at` of the samples, ranked by `score` inside each domain (`within: domain`) or over all.
+    full_at` of the samples.
     """
 
-    score: Literal["learnability"] = "learnability"
     pacing: Literal["growing-pool"] = "growing-pool"
     start_fraction: Fraction = 0.25
     full_at: Fraction = 0.5
-    within: Literal["domain", "all"] = "domain"
+
+
+class Sorted(_Paced):
+    """The random order's samples, sorted."""
+
+    pacing: Literal["sorted"]
+
+
+class Bucketed(_Paced):
+    """The random order's samples in `buckets` of falling score, each in random order."""
+
+    pacing: Literal["bucketed"]
+    buckets: Annotated[int, Field(ge=2)] = 10
+
+
+class VShaped(_Paced):
+    """The random order's samples from one end of the score to the other and back.
+
+    The other end is reached at the share `turn` of the run.
+    """
+
+    pacing: Literal["v-shaped"]
+    turn: ProperFraction = 0.5
+
+
+class Interleaved(_Paced):
+    """The random order's samples in `folds` falls through every so manieth rank (folding)."""
+
+    pacing: Literal["interleaved"]
+    folds: Annotated[int, Field(ge=2)] = 3
+
+
+class WarmUp(_Paced):
+    """The best `fraction` of the random order's samples first, sorted, then the rest at random."""
+
+    pacing: Literal["warm-up"]
+    fraction: ProperFraction = 0.1
+
+
+class Oversampled(_Paced):
+    """The V-curriculum of parameter-golf #737, made beforehand.
+
+    Each batch is chosen from `oversampling` times as many random samples: those nearest to a
+    percentile that goes from the first end of the score to the other, at `turn`, and back.
+    """
+
+    pacing: Literal["oversampled-v"]
+    within: Literal["all"] = "all"
+    oversampling: Annotated[int, Field(ge=2)] = 2
+    turn: ProperFraction = 0.45
+
+
+class Stage(Spec):
+    """`tokens` of the run with a `mix` of domains (weights; default: the pool's own shares).
+
+    Of each domain the `top` share by score is open.
+    """
+
+    tokens: PositiveInt
+    mix: Mapping[Name, PositiveFloat] | None = Field(default=None, min_length=1)
+    top: Fraction = 1.0
+
+
+class Stages(_Drawn):
+    """Stages in turn, each in random order; their tokens sum to the target's."""
+
+    pacing: Literal["stages"]
+    within: Literal["domain"] = "domain"
+    stages: tuple[Stage, ...] = Field(min_length=1)
+
+
+def _default_pacing(value: Any) -> Any:
+    if isinstance(value, Mapping) and "pacing" not in value:
+        return {"pacing": DEFAULT_PACING, **value}
+    return value
+
+
+Curriculum = Annotated[
+    Annotated[
+        GrowingPool | Sorted | Bucketed | VShaped | Interleaved | WarmUp | Oversampled | Stages,
+        Field(discriminator="pacing"),
+    ],
+    BeforeValidator(_default_pacing),
+]

@@ -35,6 +35,9 @@ class CurriculaPlan:
             for name, curriculum in self.study.curricula.items():
                 for arm, pattern in ARMS.items():
                     label = pattern.format(name)
-                    order = CurriculumOrderStep(label, arm, curriculum, base, scores[seed])
+                    batch_size = self.study.target.batch_size
+                    order = CurriculumOrderStep(
+                        label, arm, curriculum, base, scores[seed], batch_size
+                    )
                     runs.append(self._runs.target("target", recipe, label, order, seed))
         return runs

@@ -1,4 +1,4 @@
-"""Pacing functions: which share of the ranked samples a curriculum may draw from at each step."""
+"""Pacing functions: which of the ranked samples a curriculum reads at each point of the run."""
 
 import numpy as np
 import numpy.typing as npt
@@ -14,3 +14,13 @@ def linear_pool(
     called lambda_0 and T_c / T.
     """
     return np.minimum(1.0, start_fraction + (1.0 - start_fraction) * progress / full_at)
+
+
+def rising_and_falling(progress: npt.NDArray[np.float64], turn: float) -> npt.NDArray[np.float64]:
+    """Percentile of the ranked samples in question at `progress`: 0 to 1 at `turn`, back to 0.
+
+    `p / turn` up to `turn`, then `1 - (p - turn) / (1 - turn)`: the V-curriculum of parameter-golf
+    #737, with turn 0.45, where percentiles are those of difficulty: hardest at the turn, easy again
+    while the learning rate falls.
+    """
+    return np.where(progress <= turn, progress / turn, 1.0 - (progress - turn) / (1.0 - turn))

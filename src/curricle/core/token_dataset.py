@@ -151,10 +151,10 @@ class TokenDataset:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def domain_of_samples(self) -> npt.NDArray[np.int64]:
+    def domain_of_samples(self) -> npt.NDArray[np.int16]:
         """For each sample the index of its domain in `domains`; shape (samples,)."""
         indices = [self.domains.index(shard["domain"]) for shard in self.manifest["shards"]]
-        return np.repeat(np.asarray(indices, dtype=np.int64), np.diff(self._starts))
+        return np.repeat(np.asarray(indices, dtype=np.int16), np.diff(self._starts))
 
     def samples_by_shard(self) -> list[tuple[str, int]]:
         """Each shard's file and its number of samples, in the order of the sample ids."""

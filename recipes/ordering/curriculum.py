@@ -1,0 +1,185 @@
+"""From a curriculum's settings to an order: the one place that knows all kinds of pacing."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from curricle.core.errors import InputError
+from curricle.core.order_file import Order
+from curricle.core.pacing import rising_and_falling
+from curricle.core.seeds import generator
+from curricle.recipes.ordering import arrangements
+from curricle.recipes.ordering.growing_pool import growing_pool_order, ranked_members
+from curricle.recipes.ordering.random_orders import random_order
+from curricle.recipes.ordering.stages import RankedPool, StagePlan, staged_order
+from curricle.recipes.specs.curricula import (
+    Bucketed,
+    Curriculum,
+    GrowingPool,
+    Interleaved,
+    Oversampled,
+    Sorted,
+    Stages,
+    VShaped,
+    WarmUp,
+)
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Arrangement = Sorted | Bucketed | VShaped | Interleaved | WarmUp
+
+
+@dataclass(frozen=True)
+class SampleTable:
+    """What an order is made from: a score and a domain of each sample, and the ids in the pool.
+
+    `domains` are indices into `names`. Raises InputError unless every sample has both.
+    """
+
+    scores: Floats
+    domains: npt.NDArray[np.integer]
+    names: tuple[str, ...]
+    pool: Integers
+
+    def __post_init__(self) -> None:
+        if len(self.scores) != len(self.domains):
+            raise InputError(
+                f"{len(self.scores)} scores for {len(self.domains)} samples",
+                expected="one score for each sample of the dataset",
+                fix="score the dataset with this study's sequence_length",
+            )
+
+    @property
+    def of_one_domain(self) -> "SampleTable":
+        """The same, ranked over all domains."""
+        return replace(self, domains=np.zeros(len(self.domains), dtype=np.int8))
+
+
+def curriculum_order(
+    curriculum: Curriculum,
+    table: SampleTable,
+    base: Order,
+    *,
+    batch_size: int,
+    seed: int,
+    anti: bool = False,
+) -> Order:
+    """The order of a curriculum over as many samples as the random order `base` with this seed.
+
+    Highest scores come first, with `direction: ascending` lowest. The anti-curriculum is the same
+    with the scores turned round, or for stages with their turn reversed. Pure: the same arguments
+    give the same order.
+    """
+    upside_down = (curriculum.direction == "ascending") != anti
+    if upside_down and not isinstance(curriculum, Stages):
+        table = replace(table, scores=-table.scores)
+    if curriculum.within == "all":
+        table = table.of_one_domain
+    match curriculum:
+        case GrowingPool():
+            return growing_pool_order(
+                base,
+                table.scores,
+                table.domains,
+                table.pool,
+                start_fraction=curriculum.start_fraction,
+                full_at=curriculum.full_at,
+                seed=seed,
+                drawing=curriculum.drawing,
+                max_repeats=curriculum.max_repeats,
+            )
+        case Stages():
+            return _staged(curriculum, table, len(base), seed, anti)
+        case Oversampled():
+            return _oversampled(curriculum, table, len(base), batch_size, seed)
+        case _:
+            _check_epochs(curriculum, len(base), len(table.pool))
+            return _arranged(curriculum, table, base, seed)
+
+
+def _reading_places(
+    curriculum: Arrangement,
+    falling: arrangements.Places,
+    draw: np.random.Generator,
+) -> arrangements.Places:
+    match curriculum:
+        case Sorted():
+            return falling
+        case Bucketed(buckets=buckets):
+            return arrangements.bucketed(falling, buckets, draw)
+        case VShaped(turn=turn):
+            return arrangements.v_shaped(falling, turn)
+        case Interleaved(folds=folds):
+            return arrangements.interleaved(falling, folds)
+        case WarmUp(fraction=fraction):
+            return arrangements.warm_up(falling, fraction)
+
+
+def _arranged(
+    curriculum: Arrangement,
+    table: SampleTable,
+    base: Order,
+    seed: int,
+) -> Order:
+    """Each domain's samples of the random order, arranged among that domain's positions."""
+    filled = np.empty_like(base)
+    of_positions = table.domains[base]
+    for domain in np.unique(of_positions):
+        here = of_positions == domain
+        samples = base[here]
+        falling = arrangements.falling_places(table.scores[samples])
+        draw = generator(seed, "arrangement", int(domain))
+        filled[here] = samples[_reading_places(curriculum, falling, draw)]
+    return filled
+
+
+def _oversampled(
+    curriculum: Oversampled, table: SampleTable, count: int, batch_size: int, seed: int
+) -> Order:
+    """Of `oversampling` random batches at each step the candidates nearest to a percentile."""
+    factor, steps = curriculum.oversampling, count // batch_size
+    candidates = random_order(table.pool, count * factor, seed)
+    _check_epochs(curriculum, len(candidates), len(table.pool))
+    rows = candidates[: steps * batch_size * factor].reshape(steps, batch_size * factor)
+    percentiles = rising_and_falling(np.arange(steps) / steps, curriculum.turn)
+    chosen = arrangements.nearest_to_percentile(table.scores[rows], percentiles, batch_size)
+    return np.take_along_axis(rows, chosen, axis=1).reshape(-1)
+
+
+def _staged(curriculum: Stages, table: SampleTable, count: int, seed: int, anti: bool) -> Order:
+    scores = -table.scores if curriculum.direction == "ascending" else table.scores
+    in_pool = np.zeros(len(table.scores), dtype=bool)
+    in_pool[table.pool] = True
+    pools = {
+        name: RankedPool(ranked_members(scores, in_pool & (table.domains == index)))
+        for index, name in enumerate(table.names)
+    }
+    sizes = {name: len(pool.ranked) for name, pool in pools.items()}
+    natural = {name: size / len(table.pool) for name, size in sizes.items()}
+    ends = np.cumsum([stage.tokens for stage in curriculum.stages])
+    edges = np.round(ends / ends[-1] * count).astype(np.int64)
+    samples = np.diff(edges, prepend=0).tolist()
+    stages = []
+    for stage, size in zip(curriculum.stages, samples, strict=True):
+        weights = dict(stage.mix) if stage.mix else natural
+        total = sum(weights.values())
+        shares = {name: weight / total for name, weight in weights.items()}
+        stages.append(StagePlan(size, shares, stage.top))
+    return staged_order(
+        stages[::-1] if anti else stages,
+        pools,
+        with_replacement=curriculum.drawing == "with-replacement",
+        max_repeats=curriculum.max_repeats,
+        seed=seed,
+    )
+
+
+def _check_epochs(curriculum: Curriculum, count: int, pool: int) -> None:
+    epochs = -(-count // pool)
+    if curriculum.max_repeats is not None and epochs > curriculum.max_repeats:
+        raise InputError(
+            f"{count} samples out of a pool of {pool}: {epochs} epochs",
+            expected=f"at most max_repeats, {curriculum.max_repeats}",
+            fix="raise max_repeats, give the recipe more text, or shorten the run",
+        )

@@ -1,0 +1,88 @@
+"""The growing pool of the irreducible curriculum (Fan & Jaggi, arXiv 2310.15389)."""
+
+import itertools
+
+import numpy as np
+import numpy.typing as npt
+
+from curricle.core.order_file import Order
+from curricle.core.pacing import linear_pool
+from curricle.core.seeds import generator
+from curricle.recipes.ordering.drawing import Drawing, draw_from_prefixes, rank_type
+
+# The pool opens in at most so many stairs: without them 500 million draws would be as many steps
+# of Python, with them nothing is open later than 1/4096 of the run after it should be.
+STAIRS = 4096
+# Scores are sorted in ranges of about so many, which bounds the sort's work space.
+SORTED_AT_ONCE = 1 << 25
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Domains = npt.NDArray[np.integer]
+
+
+def growing_pool_order(
+    order: Order,
+    scores: Floats,
+    domains: Domains,
+    pool: Integers,
+    *,
+    start_fraction: float,
+    full_at: float,
+    seed: int,
+    drawing: Drawing = "without-replacement",
+    max_repeats: int | None = None,
+) -> Order:
+    """Draw each position from a share of its domain's pool that grows from the highest scores on.
+
+    Position i of n is filled, at progress i / n, from the `linear_pool` share of its domain's pool
+    with the highest scores, uniformly; without replacement unread samples come first, and when
+    they are used up all are open again. The domain of every position is that of the random `order`
+    with the same seed, so that the arms of a comparison have the same mix in every batch. Pass
+    zeros as `domains` to rank over all domains, negated scores for the anti-curriculum. Arrays:
+    `scores` and `domains` per sample of the dataset; `order` and `pool` sample ids.
+    """
+    in_pool = np.zeros(len(scores), dtype=bool)
+    in_pool[pool] = True
+    edges = np.unique(np.linspace(0, len(order), min(STAIRS, len(order)) + 1).astype(np.int64))
+    shares = linear_pool(edges[:-1] / len(order), start_fraction, full_at)
+    filled = np.empty(len(order), dtype=np.int64)
+    of_positions = domains[order]
+    for domain in np.unique(of_positions):
+        here = of_positions == domain
+        counts = np.add.reduceat(here, edges[:-1], dtype=np.int64)
+        ranked = ranked_members(scores, in_pool & (domains == domain))
+        sizes = np.maximum(1, np.ceil(shares * len(ranked))).astype(np.int64)
+        draw = generator(seed, "growing-pool", int(domain))
+        drawn = draw_from_prefixes(sizes.tolist(), counts.tolist(), draw, drawing, max_repeats)
+        filled[here] = ranked[drawn]
+    return filled
+
+
+def ranked_members(scores: Floats, members: npt.NDArray[np.bool_]) -> npt.NDArray[np.integer]:
+    """Ids of the samples that are `members`, from the highest score to the lowest; ties by id.
+
+    Range by range of the scores, so that beside the result only one range is in memory.
+    """
+    count = int(np.count_nonzero(members))
+    ranked = np.empty(count, dtype=rank_type(len(scores)))
+    done = 0
+    for low, high in _ranges(scores, members, count):
+        chosen = np.flatnonzero(members & (scores > low) & (scores <= high))
+        ranked[done : done + len(chosen)] = chosen[np.argsort(-scores[chosen], kind="stable")]
+        done += len(chosen)
+    return ranked
+
+
+def _ranges(
+    scores: Floats, members: npt.NDArray[np.bool_], count: int
+) -> list[tuple[float, float]]:
+    """Ranges (low, high] of about `SORTED_AT_ONCE` scores, the highest first."""
+    parts = -(-count // SORTED_AT_ONCE)
+    if parts <= 1:
+        return [(-np.inf, np.inf)]
+    step = max(1, len(scores) // (1 << 20))
+    seen = scores[::step][members[::step]]
+    cuts = np.unique(np.quantile(seen, np.arange(1, parts) / parts, method="lower"))
+    edges = [-np.inf, *cuts.tolist(), np.inf]
+    return list(itertools.pairwise(edges))[::-1]

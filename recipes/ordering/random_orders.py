@@ -1,0 +1,55 @@
+"""Random orders, the parts of a dataset that they draw from, and the reshuffled control."""
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from curricle.core.errors import InputError
+from curricle.core.order_file import Order
+from curricle.core.seeds import generator
+
+Part = Literal["all", "proxy", "target"]
+Integers = npt.NDArray[np.int64]
+
+
+def partition(num_samples: int, holdout: float, seed: int, part: Part) -> Integers:
+    """Sample ids of one part: `proxy` is the share `holdout` that scoring proxies train on.
+
+    Each sample falls to one part by chance, the same for every run of a study, so that no target
+    reads a sample that a scoring proxy was trained on. Neighbouring windows of one document, and
+    copies that a recipe leaves in, may still fall to both parts.
+    """
+    if part == "all":
+        return np.arange(num_samples, dtype=np.int64)
+    draws = generator(seed, "partition").random(num_samples)
+    chosen = draws < holdout if part == "proxy" else draws >= holdout
+    return np.flatnonzero(chosen).astype(np.int64, copy=False)
+
+
+def random_order(pool: Integers, count: int, seed: int) -> Order:
+    """`count` samples in random order, without replacement; a further epoch is drawn anew.
+
+    Raises InputError for an empty pool.
+    """
+    if not len(pool):
+        raise InputError(
+            "no samples to draw from",
+            expected="at least one window of text",
+            fix="give the recipe more text, or shorten tokenizer.sequence_length",
+        )
+    draw = generator(seed, "order")
+    order = np.empty(count, dtype=np.int64)
+    for start in range(0, count, len(pool)):
+        epoch = order[start : start + len(pool)]
+        if len(epoch) == len(pool):
+            epoch[:] = pool
+            draw.shuffle(epoch)
+        else:
+            epoch[:] = draw.permutation(pool)[: len(epoch)]
+    return order
+
+
+def reshuffled(order: Order, seed: int) -> Order:
+    """The same multiset of samples in random order: the control for *what* a curriculum reads."""
+    return generator(seed, "reshuffled").permutation(order)
