@@ -15,6 +15,7 @@ from curricle.analysis.documents import DocumentComparison
 from curricle.analysis.formatting import rate
 from curricle.analysis.multiple_choice import LetterReport
 from curricle.analysis.ranked import Ranking
+from curricle.analysis.score_quality import ScoreQualities
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +38,8 @@ class ReportContent:
     its own controls; `curricula` names the arms that are in question rather than controls.
     `curves` has columns arm, seed, tokens, value (validation loss). `evaluation` are rows of the
     results table for the targets, `documents` their arms compared document by document, `subjects`
-    their `accuracy_table`. `scores` has columns domain, score; `score_facts` are labelled facts
-    about the score.
+    their `accuracy_table`. `scores` has columns domain, score: the values of the first score,
+    `score`; `score_facts` are labelled facts about it, `score_qualities` what all are worth.
 
     `corpus` has columns recipe, domain, documents, tokens; `drops` recipe, reason, documents;
     `recipes` recipe, dimension, role, description. `provenance` are labelled facts, `spec` is the
@@ -61,8 +62,10 @@ class ReportContent:
     documents: tuple[DocumentComparison, ...] = ()
     letters: tuple[LetterReport, ...] = ()
     subjects: pd.DataFrame | None = None
+    score: str = "learnability"
     scores: pd.DataFrame | None = None
     score_facts: Mapping[str, str] = field(default_factory=dict)
+    score_qualities: ScoreQualities | None = None
     examples: tuple[ScoredText, ...] = ()
     costs: Costs | None = None
     charges: tuple[ScoringCharge, ...] = ()

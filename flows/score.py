@@ -1,4 +1,4 @@
-"""Score: learnability of every sample of the best recipe, with a proxy per seed."""
+"""Score: every sample of the best recipe, where a proxy is needed with one per seed."""
 
 from curricle.flows.rank import rank
 from curricle.flows.stage import stage
@@ -10,8 +10,7 @@ from curricle.tasks.session import Session
 @stage("score", after=[rank])
 def score(session: Session, plan: StudyPlan) -> None:
     """Train the scoring proxies and score the samples."""
-    if not plan.study.curricula:
-        return
-    scores = list(plan.curricula.scores(plan.ranking.decide(session.store).best).values())
-    produce_all("training scoring proxies", [step.proxy for step in scores])
-    produce_all("scoring samples", scores)
+    recipe = plan.ranking.decide(session.store).best
+    proxies = [step.proxy for step in plan.curricula.proxy_scores(recipe)]
+    produce_all("training scoring proxies", proxies)
+    produce_all("scoring samples", plan.curricula.scoring.steps(recipe))

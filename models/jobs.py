@@ -11,7 +11,7 @@ from curricle.core.jobs import (
     MultipleChoiceSpec,
     PerplexitySpec,
     SampleStatisticsSpec,
-    ScoringSpec,
+    ScoringPart,
     SharpnessSpec,
     TrainingSpec,
 )
@@ -68,7 +68,7 @@ def _job_kind(kind: str) -> tuple[Callable[..., dict[str, Any]], type[Any]]:
 
     kinds: dict[str, tuple[Callable[..., dict[str, Any]], type[Any]]] = {
         "train": (train, TrainingSpec),
-        "score": (score, ScoringSpec),
+        "score": (score, ScoringPart),
         "sample-statistics": (sample_statistics, SampleStatisticsSpec),
         "perplexity": (perplexity, PerplexitySpec),
         "multiple-choice": (multiple_choice, MultipleChoiceSpec),

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 METRICS = "metrics.jsonl"
 
@@ -21,9 +22,12 @@ class MetricsLog:
         if self._path:
             self._path.write_text("".join(self.lines), encoding="utf-8")
 
-    def add(self, tokens: int, values: dict[str, float]) -> None:
-        """Log `values` after `tokens` tokens."""
-        entry = {"tokens": tokens, "time_ms": time.time_ns() // 1_000_000, "values": values}
+    def add(self, tokens: int, values: dict[str, float], read: str | None = None) -> None:
+        """Log `values` after `tokens` tokens, and the digest of what was `read` up to there."""
+        now = time.time_ns() // 1_000_000
+        entry: dict[str, Any] = {"tokens": tokens, "time_ms": now, "values": values}
+        if read is not None:
+            entry["read"] = read
         self.lines.append(json.dumps(entry) + "\n")
         if self._path:
             with self._path.open("a", encoding="utf-8") as stream:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from curricle.core.errors import JobError
 from curricle.core.jobs import TrainingSpec
+from curricle.core.read_digest import next_digest
 from curricle.core.seeds import derive_seed
 from curricle.kernels.onednn import exact_onednn
 from curricle.models.averaging import WeightAverage
@@ -115,7 +116,10 @@ class TrainingRun:
         """All steps that are still to be done."""
         look_every = STEPS_BETWEEN_LOOKS[self.fabric.device.type]
         self.wrapped.train()
-        for step, windows_MBT1 in prefetched(self._read, range(self.done, self.spec.steps)):
+        self.read_digest = self.log.read_digest
+        steps = range(self.done, self.spec.steps)
+        for step, (windows_MBT1, digest) in prefetched(self._read, steps):
+            self.log.note_read(step, digest)
             self._update(step, windows_MBT1)
             self.done = step + 1
             asked = stop_requested() and self.fabric.world_size == 1
@@ -145,12 +149,16 @@ class TrainingRun:
             "validation": domains,
         }
 
-    def _read(self, step: int) -> Tensor:
+    def _read(self, step: int) -> tuple[Tensor, str]:
+        """This rank's share of a batch, and the digest of all batches up to it."""
         rank, ranks = self.fabric.global_rank, self.fabric.world_size
         windows_MBT1 = self.data.micro_batches(self.spec, step, rank, ranks)
+        if self.fabric.is_global_zero:
+            whole = self.data.micro_batches(self.spec, step, 0, 1) if ranks > 1 else windows_MBT1
+            self.read_digest = next_digest(self.read_digest, whole.numpy())
         if self.fabric.device.type == "cuda":
             windows_MBT1 = windows_MBT1.pin_memory()
-        return windows_MBT1.to(self.fabric.device, non_blocking=True)
+        return windows_MBT1.to(self.fabric.device, non_blocking=True), self.read_digest
 
     def _update(self, step: int, windows_MBT1: Tensor) -> None:
         """One optimizer step on the gradient accumulated over the micro-batches."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from curricle.core.errors import JobError
 from curricle.core.jobs import TrainingSpec
 from curricle.core.order_file import Order, batch_at
+from curricle.core.read_digest import START
 from curricle.models.devices import peak_flops, reduce_over_ranks
 from curricle.models.flops import training_flops_per_token
 from curricle.models.loss_guard import LossGuard
@@ -32,12 +33,14 @@ class TrainingLog:
         self._spec, self._order, self._fabric, self._output = spec, order, fabric, output
         self._guard = LossGuard(spec.loss_spike)
         self._unread: list[tuple[int, Tensor, Tensor]] = []
+        self._digests: dict[int, str] = {}
         self.first_loss = 0.0
+        self.read_digest = START
 
     def start(self, done: int, facts: Mapping[str, Any] | None) -> None:
         """Begin, or go on after `done` steps from what an earlier attempt's `facts` were."""
-        facts = facts or {"first_loss": 0.0, "recent_losses": [], "metrics": []}
-        self.first_loss = facts["first_loss"]
+        facts = facts or {"first_loss": 0.0, "recent_losses": [], "metrics": [], "read": START}
+        self.first_loss, self.read_digest = facts["first_loss"], facts["read"]
         self._guard.restore(facts["recent_losses"])
         folder = self._output if self._fabric.is_global_zero else None
         self._metrics = MetricsLog(folder, facts["metrics"])
@@ -48,7 +51,16 @@ class TrainingLog:
         """What a later attempt needs to go on."""
         recent = list(self._guard.recent)
         lines = self._metrics.lines
-        return {"first_loss": self.first_loss, "recent_losses": recent, "metrics": lines}
+        return {
+            "first_loss": self.first_loss,
+            "recent_losses": recent,
+            "metrics": lines,
+            "read": self.read_digest,
+        }
+
+    def note_read(self, step: int, digest: str) -> None:
+        """Note the digest of everything read up to the batch of `step`."""
+        self._digests[step] = self.read_digest = digest
 
     def add(self, step: int, loss: Tensor, norm: Tensor) -> None:
         """Note a step's loss (of this rank) and gradient norm."""
@@ -76,6 +88,7 @@ class TrainingLog:
             if (step + 1) % every == 0 or step + 1 == steps:
                 self._write_step(step, loss, norm)
         self._unread.clear()
+        self._digests.clear()
 
     def write_validation(self, tokens: int, domains: Mapping[str, Mapping[str, float]]) -> None:
         """Held-out losses after `tokens` tokens."""
@@ -95,4 +108,4 @@ class TrainingLog:
         if peak := peak_flops(fabric.device, spec.precision, torch.get_num_threads()):
             used = speed * training_flops_per_token(spec.model)
             values["train/mfu"] = used / (peak * fabric.world_size)
-        self._metrics.add((step + 1) * spec.tokens_per_step, values)
+        self._metrics.add((step + 1) * spec.tokens_per_step, values, self._digests[step])

@@ -1,11 +1,13 @@
-"""Scores of a dataset's samples out of values of the documents that they were cut from."""
+"""Scores of a dataset's samples out of other numbers: of their documents, or other scores."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from curricle.core.scores_file import ranks_within
 from curricle.core.token_dataset import DOCUMENTS, TokenDataset
 
 Floats = npt.NDArray[np.float64]
@@ -31,3 +33,16 @@ def sample_means(folder: Path, sequence_length: int, values: dict[str, float]) -
         edges = np.interp(np.arange(samples + 1) * sequence_length, ends, integral)
         means.append(np.diff(edges) / sequence_length)
     return np.concatenate(means)
+
+
+def weighted_ranks(
+    scores: Mapping[str, Floats], weights: Mapping[str, float], domains: Sequence[str]
+) -> Floats:
+    """The weighted mean of the ranks that each score gives inside each domain, (samples,).
+
+    A negative weight counts the rank from the other end.
+    """
+    total = sum(abs(weight) for weight in weights.values())
+    parts = [weights[name] * ranks_within(scores[name], domains) for name in weights]
+    mean: Floats = np.sum(parts, axis=0) / total
+    return mean

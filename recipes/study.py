@@ -117,6 +117,13 @@ class Study(Spec):
         return self
 
     @model_validator(mode="after")
+    def _curricula_rank_by_known_scores(self) -> Self:
+        for curriculum in self.curricula.values():
+            if curriculum.scores is None:
+                self.scoring.check_known(curriculum.score)
+        return self
+
+    @model_validator(mode="after")
     def _stages_fill_the_run(self) -> Self:
         for name, curriculum in self.curricula.items():
             if not isinstance(curriculum, Stages):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curricle.core.order_file import Order, read_order, write_order
-from curricle.core.scores_file import read_scores
+from curricle.core.scores_file import column_of, read_scores
 from curricle.core.token_dataset import TokenDataset
 from curricle.recipes.ordering import (
     Part,
@@ -176,7 +176,8 @@ class CurriculumOrderStep(OrderStep):
     @property
     def spec(self) -> Mapping[str, Any]:
         """Arm and settings; the size of a batch where batches are chosen one by one."""
-        spec = {"order": "curriculum", "arm": self.arm, **self.curriculum.model_dump(mode="json")}
+        settings = self.curriculum.model_dump(mode="json", exclude={"scores"})
+        spec = {"order": "curriculum", "arm": self.arm, **settings}
         if isinstance(self.curriculum, Oversampled):
             spec["batch_size"] = self.batch_size
         return spec
@@ -225,8 +226,3 @@ def order_facts(order: Order, base: Order, table: SampleTable) -> dict[str, Any]
         "share_also_in_random": float(in_base[order].mean()),
         "domain_shares": dict(zip(table.names, by_domain.tolist(), strict=True)),
     }
-
-
-def column_of(score: str) -> str:
-    """The column of a scores artifact that holds the score a study calls `score`."""
-    return score.replace("-", "_")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from curricle.analysis.report import render_report
+from curricle.analysis.score_summary import render_scores
 from curricle.analysis.summary import render_summary
 from curricle.core.store import Store
 from curricle.tasks.plan import StudyPlan
@@ -56,7 +57,10 @@ def read_outcome(plan: StudyPlan, store: Store, flow: str, *, seconds: float) ->
     if folder:
         lines = [(folder / SUMMARY).read_text(encoding="utf-8"), f"Report: {path}"]
     else:
-        lines = [render_summary(gather(plan, store))]
+        content = gather(plan, store)
+        lines = [render_summary(content)]
+        if flow == "score" and content.score_qualities:
+            lines = [render_scores(content.score_qualities), *lines]
     best = decision.best if decision.from_ranking else None
     return Outcome(plan.study.name, best, path, seconds, None, "\n".join([*lines, took]))
 

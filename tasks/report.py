@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from ruamel.yaml import YAML
@@ -16,7 +15,7 @@ from ruamel.yaml import YAML
 from curricle.analysis.accuracies import accuracy_table
 from curricle.analysis.cautions import Caution, movement_cautions
 from curricle.analysis.comparison import Comparison, compare_arms
-from curricle.analysis.content import ReportContent, ScoredText
+from curricle.analysis.content import ReportContent
 from curricle.analysis.costs import costs_of, scoring_charge
 from curricle.analysis.documents import DocumentComparison, compare_documents
 from curricle.analysis.multiple_choice import LetterReport, letter_report
@@ -28,22 +27,18 @@ from curricle.analysis.results import arms_table, ranking_table, write_results
 from curricle.analysis.summary import render_summary
 from curricle.core import provenance
 from curricle.core.plain import to_plain
-from curricle.core.scores_file import read_scores
 from curricle.core.store import Store
-from curricle.core.token_dataset import TokenDataset, read_manifest
-from curricle.core.tokenizer_file import load_tokenizer
-from curricle.recipes.ordering import partition
+from curricle.core.token_dataset import read_manifest
 from curricle.recipes.study import Study
-from curricle.recipes.tokenizing import decode
 from curricle.tasks.evaluation import EvaluationStep
 from curricle.tasks.plan import ARMS, RANDOM, StudyPlan
 from curricle.tasks.results import collect_results
+from curricle.tasks.score_quality import scored_samples
 from curricle.tasks.session import Session
 from curricle.tasks.step import Step
 from curricle.tasks.train import TrainingStep
 
 REPORT, RESULTS, SUMMARY = "report.html", "results.parquet", "summary.txt"
-EXAMPLES_PER_END, EXAMPLE_CHARACTERS = 3, 240
 
 
 @dataclass(frozen=True)
@@ -215,35 +210,17 @@ def _multiple_choice(plan: StudyPlan, store: Store, recipe: str) -> dict[str, An
 
 
 def _scores(plan: StudyPlan, store: Store, recipe: str) -> dict[str, Any]:
-    """The first seed's learnability: distribution, agreement between seeds, texts at both ends."""
-    steps = [step for step in plan.curricula.scores(recipe).values() if store.exists(step.artifact)]
-    if not plan.study.curricula or not steps:
+    """What the scores are worth: distribution of the first, texts at its ends, quality of all."""
+    found = scored_samples(plan, store, recipe)
+    if found is None:
         return {}
-    dataset = TokenDataset(
-        store.folder(plan.preparation.datasets[recipe].artifact),
-        plan.study.tokenizer.sequence_length,
-    )
-    pool = partition(len(dataset), plan.study.scoring.holdout, plan.study.seed, "target")
-    columns = [read_scores(store.folder(step.artifact), "learnability")[pool] for step in steps]
-    names = np.array(dataset.domains)[dataset.domain_of_samples()[pool]]
-    table = pd.DataFrame({"domain": names, "score": columns[0]})
-    agreement = pd.DataFrame(np.stack(columns, axis=1)).corr("spearman").to_numpy()
-    pairs = agreement[np.triu_indices(len(steps), 1)]
-    facts = {"samples scored": f"{len(pool):,}"}
-    if len(pairs):
-        facts["agreement between proxies (mean Spearman)"] = f"{pairs.mean():.2f}"
-    tokenizer = load_tokenizer(store.folder(plan.preparation.tokenizer.artifact))
-    order = np.argsort(columns[0])
-    ends = [*order[::-1][:EXAMPLES_PER_END], *order[:EXAMPLES_PER_END]]
-    examples = tuple(
-        ScoredText(
-            domain=str(names[index]),
-            score=float(columns[0][index]),
-            text=decode(tokenizer, dataset.read(pool[[index]])[0].tolist())[:EXAMPLE_CHARACTERS],
-        )
-        for index in ends
-    )
-    return {"scores": table, "score_facts": facts, "examples": examples}
+    return {
+        "score": found.score,
+        "scores": found.first,
+        "score_facts": {"samples scored": f"{found.samples:,}"},
+        "score_qualities": found.qualities,
+        "examples": found.examples,
+    }
 
 
 def _corpus(plan: StudyPlan, store: Store) -> dict[str, Any]:

@@ -28,8 +28,7 @@ def collect_results(plan: StudyPlan, store: Store) -> pd.DataFrame:
         *targets,
     ]
     steps: list[RowStep] = [*runs, *plan.evaluation.steps(targets)]
-    if plan.study.curricula:
-        steps += plan.curricula.scores(decision.best).values()
+    steps += plan.curricula.proxy_scores(decision.best)
     finished = [step for step in steps if store.exists(step.artifact)]
     return results_table(row for step in finished for row in step.rows(store))
 

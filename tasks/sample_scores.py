@@ -1,19 +1,22 @@
-"""Steps that score samples without a model of their own: by their documents, or as given."""
+"""Steps that score samples without a model: by their text, their documents, or other scores."""
 
 import functools
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from curricle.core.errors import InputError
-from curricle.core.scores_file import SCORES, read_scores, write_scores
-from curricle.core.store import Artifact, Store
-from curricle.core.token_dataset import TokenDataset
+import numpy as np
+import pyarrow.parquet as pq
+
+from curricle.core.scores_file import column_of, read_halves, read_scores, write_scores
+from curricle.core.token_dataset import DOCUMENTS, TokenDataset
 from curricle.recipes.document_file import Documents
+from curricle.recipes.given_columns import content_of_column, given_values
 from curricle.recipes.measuring import read_columns
-from curricle.recipes.sample_scores import sample_means
+from curricle.recipes.sample_scores import sample_means, weighted_ranks
+from curricle.recipes.sample_texts import sample_text_statistics
+from curricle.recipes.specs.scoring import GivenColumn
 from curricle.tasks.dataset import DatasetStep
 from curricle.tasks.documents import MeasurementStep, table_of
 from curricle.tasks.session import Session
@@ -62,76 +65,156 @@ class DocumentScoresStep(Step):
         values = read_columns(inputs["measured"])[self.statistic]
         by_id = dict(zip(names, values.tolist(), strict=True))
         means = sample_means(inputs["dataset"], self.sequence_length, by_id)
-        dataset = TokenDataset(inputs["dataset"], self.sequence_length)
-        domains = [dataset.domains[index] for index in dataset.domain_of_samples()]
+        domains = _domains(inputs["dataset"], self.sequence_length)
         write_scores(folder, domains, {self.column: means})
         return {"samples": len(means), "flops": 0}
 
 
 @dataclass(frozen=True)
-class GivenScoresStep(Step):
-    """Scores of the same dataset that a study names: an artifact of any store."""
+class SampleTextScoresStep(Step):
+    """Statistics of the text that each sample shows."""
 
     kind: ClassVar[str] = "scores"
-    verb: ClassVar[str] = "read scores"
-    address: str
-    column: str
+    verb: ClassVar[str] = "score samples"
+    statistics: tuple[str, ...]
     dataset: DatasetStep
+    tokenizer: Step
     sequence_length: int
 
     @property
     def name(self) -> str:
         """The dataset's name."""
-        return f"{self.dataset.name}-given"
-
-    @functools.cached_property
-    def given(self) -> tuple[Store, Artifact]:
-        """Store and artifact. Raises InputError if there is none, or it is of another dataset."""
-        root, *key = self.address.rstrip("/").rsplit("/", 3)
-        if len(key) == 3 and key[0] == "scores":
-            store, artifact = Store(root, create=False), Artifact(*key)
-            if store.exists(artifact):
-                self._check_dataset(store.record(artifact)["inputs"])
-                return store, artifact
-        raise InputError(
-            f"scores {self.address}: not there",
-            expected="STORE/scores/NAME/FINGERPRINT with a record.json in it",
-            fix="correct the address",
-        )
+        return f"{self.dataset.name}-texts"
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        """Which scores."""
-        return {"scores": "given", "content": self.given[1].fingerprint}
+        """Statistics and window."""
+        return {
+            "scores": "of-texts",
+            "statistics": self.statistics,
+            "sequence_length": self.sequence_length,
+        }
 
     @property
     def inputs(self) -> Mapping[str, Step]:
-        """The dataset whose samples they score."""
+        """The dataset and its tokenizer."""
+        return {"dataset": self.dataset, "tokenizer": self.tokenizer}
+
+    def build(
+        self, session: Session, inputs: Mapping[str, Path], folder: Path
+    ) -> Mapping[str, Any]:
+        """Write the scores."""
+        del session
+        found = sample_text_statistics(
+            inputs["dataset"], inputs["tokenizer"], self.sequence_length, self.statistics
+        )
+        columns = {column_of(name): values for name, values in found.items()}
+        domains = _domains(inputs["dataset"], self.sequence_length)
+        whole = {name: values[0] for name, values in columns.items()}
+        halves = {name: values[1:] for name, values in columns.items()}
+        write_scores(folder, domains, whole, halves)
+        return {"samples": len(domains), "flops": 0}
+
+
+@dataclass(frozen=True)
+class DocumentColumnStep(Step):
+    """A number that each document brings, as a score of the samples cut from it.
+
+    Without a file it is the document's length in tokens.
+    """
+
+    kind: ClassVar[str] = "scores"
+    verb: ClassVar[str] = "score samples"
+    score: str
+    given: GivenColumn | None
+    dataset: DatasetStep
+    sequence_length: int
+
+    @property
+    def name(self) -> str:
+        """Dataset and score."""
+        return f"{self.dataset.name}-{self.score}"
+
+    @functools.cached_property
+    def spec(self) -> Mapping[str, Any]:
+        """Score, window, and the file's content."""
+        spec = {"scores": "column", "score": self.score, "sequence_length": self.sequence_length}
+        if self.given is None:
+            return spec
+        names = {"column": self.given.column, "id_column": self.given.id_column}
+        return {**spec, **names, "content": content_of_column(self.given)}
+
+    @property
+    def inputs(self) -> Mapping[str, Step]:
+        """The dataset."""
         return {"dataset": self.dataset}
 
     def build(
         self, session: Session, inputs: Mapping[str, Path], folder: Path
     ) -> Mapping[str, Any]:
-        """Copy the scores."""
+        """Write the scores."""
         del session
-        store, artifact = self.given
-        source = store.folder(artifact)
-        found = len(read_scores(source, self.column))
-        samples = len(TokenDataset(inputs["dataset"], self.sequence_length))
-        if found != samples:
-            raise InputError(
-                f"scores {self.address}: {found} samples",
-                expected=f"the {samples} samples of dataset {self.dataset.name}",
-                fix="score it with the sequence_length of this study",
-            )
-        shutil.copyfile(source / SCORES, folder / SCORES)
-        return {"samples": samples, "flops": 0}
+        table = pq.read_table(inputs["dataset"] / DOCUMENTS, columns=["id", "tokens"])
+        names = table["id"].to_pylist()
+        if self.given is None:
+            values = dict(zip(names, map(float, table["tokens"].to_pylist()), strict=True))
+        else:
+            values = given_values(self.given, names)
+        means = sample_means(inputs["dataset"], self.sequence_length, values)
+        domains = _domains(inputs["dataset"], self.sequence_length)
+        write_scores(folder, domains, {column_of(self.score): means})
+        return {"samples": len(means), "flops": 0}
 
-    def _check_dataset(self, inputs: Mapping[str, str]) -> None:
-        scored = inputs.get("dataset", "none")
-        if scored.rpartition("/")[2] != self.dataset.artifact.fingerprint:
-            raise InputError(
-                f"scores {self.address}: of dataset {scored}",
-                expected=f"scores of {self.dataset.artifact.key}",
-                fix="order the recipe that was scored, or score this one",
-            )
+
+@dataclass(frozen=True)
+class CombinedScoresStep(Step):
+    """The weighted mean of the ranks that several scores give the samples of each domain."""
+
+    kind: ClassVar[str] = "scores"
+    verb: ClassVar[str] = "combine scores"
+    score: str
+    weights: Mapping[str, float]
+    parts: Mapping[str, Step]
+    dataset: DatasetStep
+    sequence_length: int
+
+    @property
+    def name(self) -> str:
+        """Dataset and score."""
+        return f"{self.dataset.name}-{self.score}"
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """The weights."""
+        return {"scores": "combination", "score": self.score, "weights": dict(self.weights)}
+
+    @property
+    def inputs(self) -> Mapping[str, Step]:
+        """The dataset and the scores combined, by score."""
+        return {"dataset": self.dataset, **self.parts}
+
+    def build(
+        self, session: Session, inputs: Mapping[str, Path], folder: Path
+    ) -> Mapping[str, Any]:
+        """Write the combination; of the halves too where all parts have been measured on them."""
+        del session
+        domains = _domains(inputs["dataset"], self.sequence_length)
+        columns = {name: column_of(name) for name in self.weights}
+        whole = {name: read_scores(inputs[name], columns[name]) for name in self.weights}
+        combined = weighted_ranks(whole, self.weights, domains)
+        halves = {name: read_halves(inputs[name], columns[name]) for name in self.weights}
+        found = {name: values for name, values in halves.items() if values is not None}
+        column = column_of(self.score)
+        of_halves = {}
+        if len(found) == len(self.weights):
+            parts = [{name: values[half] for name, values in found.items()} for half in (0, 1)]
+            both = [weighted_ranks(part, self.weights, domains) for part in parts]
+            of_halves = {column: np.stack(both)}
+        write_scores(folder, domains, {column: combined}, of_halves)
+        return {"samples": len(domains), "flops": 0}
+
+
+def _domains(dataset: Path, sequence_length: int) -> list[str]:
+    """The domain of each sample."""
+    opened = TokenDataset(dataset, sequence_length)
+    return [opened.domains[index] for index in opened.domain_of_samples()]

@@ -7,7 +7,7 @@ from curricle.analysis.plots.curricula import (
     arm_domains_figure,
     arms_figure,
     curves_figure,
-    learnability_figure,
+    score_figure,
 )
 from curricle.analysis.plots.documents import documents_figure
 from curricle.analysis.plots.evaluation import costs_figure, letters_figure
@@ -28,11 +28,11 @@ __all__ = [
     "curves_figure",
     "documents_figure",
     "domains_figure",
-    "learnability_figure",
     "letters_figure",
     "perplexity_figure",
     "rank_flow_figure",
     "ranking_figure",
+    "score_figure",
     "seeds_figure",
     "sharpness_curves_figure",
     "sharpness_figure",

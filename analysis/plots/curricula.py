@@ -76,7 +76,7 @@ def curves_figure(curves: pd.DataFrame, control: str, curricula: Sequence[str]) 
     return figure
 
 
-def learnability_figure(scores: pd.DataFrame) -> Figure:
+def score_figure(scores: pd.DataFrame, name: str) -> Figure:
     """Distribution of a score per domain (columns domain, score), on one scale; median marked."""
     groups = {str(name): rows["score"].to_numpy() for name, rows in scores.groupby("domain")}
     domains = sorted(groups, key=lambda name: -float(np.median(groups[name])))
@@ -95,7 +95,7 @@ def learnability_figure(scores: pd.DataFrame) -> Figure:
         )
         median = float(np.median(groups[name]))
         axes.plot([median] * 2, [row - 0.42, row + 0.42], color=style.ACCENT, linewidth=1.6)
-    style.title(axes, "Learnability of the samples, nats per token; line: median")
+    style.title(axes, f"{name} of the samples; line: median")
     return figure
 
 

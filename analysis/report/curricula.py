@@ -1,4 +1,4 @@
-"""The report's sections about curricula and the learnability score they are made from."""
+"""The report's sections about curricula and the scores they are made from."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,7 @@ from curricle.analysis.comparison import Comparison
 from curricle.analysis.content import ReportContent
 from curricle.analysis.report import markup
 from curricle.analysis.report.markup import Column, Markup, Part, Value
+from curricle.analysis.report.scores import quality_parts
 
 _MOST_TEXT = 400
 
@@ -41,7 +42,7 @@ def curricula_section(content: ReportContent) -> Markup | None:
 
 
 def learnability_section(content: ReportContent) -> Markup | None:
-    """The score's distribution, what is known about it, and samples to look at."""
+    """What the scores are worth, the first one's distribution, and samples to look at."""
     if content.scores is None or not len(content.scores):
         return None
     facts = (
@@ -59,11 +60,12 @@ def learnability_section(content: ReportContent) -> Markup | None:
         examples = markup.table(columns, list(_examples(content)))
     return markup.section(
         "learnability",
-        "Learnability",
+        "Scores",
         markup.tag("dl", *facts),
+        *(quality_parts(content.score_qualities) if content.score_qualities else ()),
         markup.figure(
-            plots.to_svg(plots.learnability_figure(content.scores), "learnability"),
-            "How the score is distributed in each domain, most learnable domain first.",
+            plots.to_svg(plots.score_figure(content.scores, content.score), "scores"),
+            f"How {content.score} is distributed in each domain, the highest median first.",
         ),
         examples,
     )

@@ -25,11 +25,13 @@ DEFAULT_PACING = "growing-pool"
 class _Paced(Spec):
     """What all curricula have in common.
 
-    Samples are ranked by `score`, the highest first (`descending`) or the lowest. No sample is read
-    more than `max_repeats` times.
+    Samples are ranked by `score`, the highest first (`descending`) or the lowest. `scores` is the
+    address of a scores artifact of the same dataset to take it from, of another family's or size's
+    proxy, say. No sample is read more than `max_repeats` times.
     """
 
     score: str = "learnability"
+    scores: str | None = None
     direction: Literal["descending", "ascending"] = "descending"
     within: Literal["domain", "all"] = "domain"
     max_repeats: PositiveInt | None = None

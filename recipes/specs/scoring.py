@@ -1,24 +1,46 @@
 """How the scores that curricula rank samples by are measured."""
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Annotated, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
+from curricle.recipes.proxy_scores import PROXY_SCORES
 from curricle.recipes.specs.base import (
     Fraction,
+    Name,
     PositiveFloat,
     PositiveInt,
     ProperFraction,
     Spec,
     refuse,
 )
+from curricle.recipes.text_statistics import STATISTICS
+
+FROM_PROXY = tuple(name.replace("_", "-") for name in PROXY_SCORES)
+FROM_TOKENS = ("unigram-entropy", "bigram-cross-entropy", "moore-lewis")
+FROM_TEXT = tuple(STATISTICS)
+LENGTH = "length"
+BUILT_IN = (*FROM_PROXY, *FROM_TOKENS, *FROM_TEXT, LENGTH)
+
+Weight = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class GivenColumn(Spec):
+    """A column of a Parquet or CSV file with a row per document, found by the document's id."""
+
+    path: str
+    column: str
+    id_column: str = "id"
 
 
 class Scoring(Spec):
-    """How learnability is measured: a proxy per seed, trained on samples that no target reads.
+    """How samples are scored: by a proxy per seed, trained on samples that no target reads.
 
     `holdout` is the share of the samples set aside for the proxy; `early` the share of its run
     after which the early checkpoint is taken, `late` those whose mean loss counts as late.
+    `compare` are further scores to measure and report. `columns` are scores that the user brings,
+    `combinations` weighted means of the ranks that scores give inside each domain.
     """
 
     tokens: PositiveInt
@@ -26,6 +48,11 @@ class Scoring(Spec):
     holdout: ProperFraction = 0.3
     early: ProperFraction = 0.2
     late: tuple[Fraction, ...] = (0.8, 0.9, 1.0)
+    compare: tuple[str, ...] = ()
+    columns: Mapping[Name, GivenColumn] = Field(default_factory=dict)
+    combinations: Mapping[Name, Annotated[Mapping[str, Weight], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
 
     @model_validator(mode="after")
     def _early_before_late(self) -> Self:
@@ -36,3 +63,22 @@ class Scoring(Spec):
                 "lower early, or give later late checkpoints",
             )
         return self
+
+    @model_validator(mode="after")
+    def _scores_are_known(self) -> Self:
+        for name in (*self.columns, *self.combinations):
+            if name in BUILT_IN or (name in self.columns and name in self.combinations):
+                refuse(f"score {name!r}, twice", "names of their own", "rename it")
+        for name in self.compare:
+            self.check_known(name)
+        simple = (*BUILT_IN, *self.columns)
+        for name, weights in self.combinations.items():
+            if unknown := sorted(set(weights) - set(simple)):
+                refuse(f"{name}: score {unknown[0]!r}", f"one of {', '.join(simple)}", "choose one")
+        return self
+
+    def check_known(self, name: str) -> None:
+        """Refuse a score that nothing measures."""
+        known = (*self.columns, *self.combinations, *BUILT_IN)
+        if name not in known:
+            refuse(f"score {name!r}", f"one of {', '.join(known)}", "choose one of these")

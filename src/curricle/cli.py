@@ -19,6 +19,7 @@ from curricle.commands.export import export
 from curricle.commands.fit import fit
 from curricle.commands.gc import gc
 from curricle.commands.scale import print_costs, scale
+from curricle.commands.verify_order import verify_order
 from curricle.core.errors import CurricleError, InputError
 
 if TYPE_CHECKING:
@@ -214,6 +215,7 @@ def verify(store: str, as_json: bool) -> None:
 
 
 commands.add_command(diff)
+commands.add_command(verify_order)
 commands.add_command(export)
 commands.add_command(fit)
 commands.add_command(gc)

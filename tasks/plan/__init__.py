@@ -32,7 +32,7 @@ class StudyPlan:
         """All steps by stage, as far as they can be told now; each with the first that needs it."""
         decision = self.ranking.decide(store)
         targets = self.curricula.target_runs(decision.best)
-        scored = list(self.curricula.scores(decision.best).values()) if self.study.curricula else []
+        scored = self.curricula.scoring.steps(decision.best)
         stages: dict[str, Sequence[Step]] = {
             "prepare": self.preparation.steps,
             "rank": [self.ranking.step()],

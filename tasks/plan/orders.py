@@ -6,9 +6,10 @@ from curricle.recipes.specs.measurements import Statistics
 from curricle.recipes.specs.recipe import UNIGRAM_ENTROPY, OrderSpec
 from curricle.tasks.dataset import DatasetStep
 from curricle.tasks.documents import MeasurementStep
+from curricle.tasks.given_scores import GivenScoresStep
 from curricle.tasks.order import OrderStep, Pool, RandomOrderStep, SortedOrderStep
 from curricle.tasks.plan.preparation import Preparation
-from curricle.tasks.sample_scores import DocumentScoresStep, GivenScoresStep
+from curricle.tasks.sample_scores import DocumentScoresStep
 from curricle.tasks.scores import SampleStatisticsStep
 from curricle.tasks.step import Step
 

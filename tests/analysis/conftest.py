@@ -15,6 +15,7 @@ from curricle.analysis.documents import DocumentComparison, compare_documents
 from curricle.analysis.multiple_choice import LetterReport, letter_report
 from curricle.analysis.ranking import rank, rank_domains
 from curricle.analysis.results import arms_table, ranking_table, results_table
+from curricle.analysis.score_quality import MeasuredScore, ScoreQualities, judge_scores
 
 DOMAINS = {
     "docstrings": 0.1,
@@ -209,6 +210,19 @@ def _scores() -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def _qualities() -> ScoreQualities:
+    table, draw = _scores(), np.random.default_rng(7)
+    truth = table["score"].to_numpy()
+    halves = truth + draw.normal(0, 0.2, (2, len(truth)))
+    return judge_scores(
+        [
+            MeasuredScore(name="learnability", by_seed=[truth, halves[0]], halves=halves),
+            MeasuredScore(name="mtld", by_seed=[-truth], halves=draw.normal(size=halves.shape)),
+        ],
+        table["domain"].tolist(),
+    )
+
+
 def _corpus(recipes: dict[str, tuple[float, float]]) -> tuple[pd.DataFrame, pd.DataFrame]:
     corpus, drops = [], []
     for place, name in enumerate(recipes):
@@ -254,10 +268,8 @@ def make_content(recipes: dict[str, tuple[float, float]] = RECIPES) -> ReportCon
         letters=tuple(_letters()),
         subjects=_subjects(),
         scores=_scores(),
-        score_facts={
-            "Score": "loss after 20 % of the proxy's run - mean of the last three checkpoints",
-            "Agreement between the seeds' proxies (mean Spearman)": "0.83",
-        },
+        score_facts={"Samples scored": "300"},
+        score_qualities=_qualities(),
         examples=(
             ScoredText(domain="python", score=4.1, text="import os\nimport sys\n\ndef main():"),
             ScoredText(domain="prose", score=-0.6, text="| 0x3f | 0x9c | <b>0x11</b> |"),

@@ -30,8 +30,8 @@ FIGURES: dict[str, Draw] = {
     "arms": lambda c: plots.arms_figure(c.averages()),
     "arm-domains": lambda c: plots.arm_domains_figure(c.comparisons),
     "curves": lambda c: plots.curves_figure(c.curves, "random", c.curricula),  # type: ignore[arg-type]
-    "learnability": lambda c: plots.learnability_figure(c.scores),  # type: ignore[arg-type]
     "perplexity": lambda c: plots.perplexity_figure(c.evaluation, c.arms(), c.curricula),  # type: ignore[arg-type]
+    "scores": lambda c: plots.score_figure(c.scores, c.score),  # type: ignore[arg-type]
     "documents": lambda c: plots.documents_figure(c.documents, c.curricula),
     "sharpness": lambda c: plots.sharpness_figure(sharpness(c), c.arms(), c.curricula),
     "sharpness-curves": lambda c: plots.sharpness_curves_figure(

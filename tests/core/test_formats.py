@@ -1,14 +1,23 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import rankdata
 
 from curricle.core import token_dataset
 from curricle.core.errors import InputError, IntegrityError
 from curricle.core.order_file import batch_at, read_order, write_order
-from curricle.core.pacing import linear_pool
-from curricle.core.scores_file import read_scores, write_scores
+from curricle.core.scores_file import (
+    ranks_within,
+    read_halves,
+    read_scores,
+    score_names,
+    write_scores,
+)
 from curricle.core.token_dataset import DatasetWriter, TokenDataset, TokenizedDocument
 
 
@@ -88,19 +97,38 @@ def test_what_is_no_order_is_refused(tmp_path: Path, order: np.ndarray) -> None:
 
 
 def test_scores_round_trip(tmp_path: Path) -> None:
-    write_scores(tmp_path, ["a", "a", "b"], {"x": np.array([0.5, 1.5, -1.0])})
+    halves = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    columns = {"x": np.array([0.5, 1.5, -1.0]), "y": np.zeros(3)}
+    write_scores(tmp_path, ["a", "a", "b"], columns, {"x": halves})
     np.testing.assert_array_equal(read_scores(tmp_path, "x"), [0.5, 1.5, -1.0])
-    with pytest.raises(InputError, match="one of \\['x'\\]"):
-        read_scores(tmp_path, "y")
+    np.testing.assert_array_equal(read_scores(tmp_path, "x_rank"), [0.0, 1.0, 0.0])
+    np.testing.assert_array_equal(read_halves(tmp_path, "x"), halves)
+    assert read_halves(tmp_path, "y") is None
+    assert score_names(tmp_path) == ["x", "y"]
+    with pytest.raises(InputError, match=r"score 'z', expected one of \['x', 'y'\]"):
+        read_scores(tmp_path, "z")
 
 
-def test_scores_with_gaps_are_refused(tmp_path: Path) -> None:
-    write_scores(tmp_path, ["a", "a"], {"x": np.array([0.5, np.nan])})
-    with pytest.raises(InputError, match="1 samples without a number"):
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 4)), max_size=30))
+def test_ranks_are_scipys_inside_each_domain(rows: list[tuple[str, int]]) -> None:
+    domains = [domain for domain, _ in rows]
+    values = np.array([value for _, value in rows], dtype=float)
+    found = ranks_within(values, domains)
+    for domain in set(domains):
+        mine = np.array([name == domain for name in domains])
+        expected = (rankdata(values[mine]) - 1) / max(mine.sum() - 1, 1)
+        np.testing.assert_allclose(found[mine], expected)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_scores_with_gaps_are_refused(tmp_path: Path, wrong: float) -> None:
+    write_scores(tmp_path, ["a", "a"], {"x": np.array([0.5, wrong])})
+    with pytest.raises(InputError, match="score 'x': 1 samples without a number"):
         read_scores(tmp_path, "x")
 
 
-def test_linear_pool_is_the_papers() -> None:
-    progress = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
-    np.testing.assert_allclose(linear_pool(progress, 0.25, 0.5), [0.25, 0.625, 1, 1, 1])
-    np.testing.assert_allclose(linear_pool(progress, 1.0, 1.0), 1.0)
+def test_scores_that_miss_a_sample_are_refused(tmp_path: Path) -> None:
+    table = pa.table({"sample": [0, 2], "domain": ["a", "a"], "x": [0.5, 1.0]})
+    pq.write_table(table, tmp_path / "scores.parquet")
+    with pytest.raises(InputError, match="scores don't cover every sample once"):
+        read_scores(tmp_path, "x")

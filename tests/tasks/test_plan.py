@@ -56,7 +56,7 @@ def test_the_random_arm_is_the_confirmation_run(plan: StudyPlan) -> None:
 def test_scoring_proxies_read_what_no_target_reads(plan: StudyPlan) -> None:
     parts = {
         run.order.random.pool.part
-        for score in plan.curricula.scores("untouched").values()
+        for score in plan.curricula.proxy_scores("untouched")
         for run in [score.proxy]
     }
     assert parts == {"proxy"}
@@ -94,3 +94,31 @@ def test_inputs_come_before_what_needs_them(plan: StudyPlan) -> None:
         assert {item.artifact for item in step.inputs.values()} <= seen
         assert step.artifact not in seen
         seen.add(step.artifact)
+
+
+SCORES = """{
+  compare: [unigram-entropy, moore-lewis, mtld, length, mine, both],
+  columns: {mine: {path: mine.csv, column: score}},
+  combinations: {both: {learnability: 2, moore-lewis: -1}},
+  tokens: 2048, learning_rate: 1e-2}"""
+
+
+def test_every_score_that_is_wanted_has_a_step(tiny_study: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("id,score\n")
+    scores = SCORES.replace("mine.csv", str(tmp_path / "mine.csv"))
+    plan = make_plan(tiny_study, f"scoring={scores}")
+    steps = [step.spec["scores"] for step in plan.curricula.scoring.steps("untouched")]
+    assert Counter(steps) == {
+        "learnability": 3,
+        "sample-statistics": 1,
+        "of-texts": 1,
+        "column": 2,
+        "combination": 3,
+    }
+    assert len(plan.curricula.proxy_scores("untouched")) == 3
+
+
+def test_curricula_without_a_proxys_score_train_no_proxy(tiny_study: Path) -> None:
+    plan = make_plan(tiny_study, "curricula={easy: {pacing: sorted, score: unigram-entropy}}")
+    assert plan.curricula.proxy_scores("untouched") == []
+    assert {run.stage for run in plan.curricula.target_runs("untouched")} == {"target"}

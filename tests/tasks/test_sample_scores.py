@@ -8,10 +8,13 @@ from tests.tasks.making import make
 
 from curricle.core.errors import InputError
 from curricle.core.order_file import read_order
-from curricle.core.scores_file import read_scores
+from curricle.core.scores_file import column_of, read_halves, read_scores
 from curricle.core.store import Store
 from curricle.core.token_dataset import TokenDataset
+from curricle.core.tokenizer_file import load_tokenizer
 from curricle.recipes.loading import load_study
+from curricle.recipes.text_statistics import measure_texts
+from curricle.recipes.tokenizing import decode
 from curricle.tasks.order import SortedOrderStep
 from curricle.tasks.plan import StudyPlan
 
@@ -82,3 +85,53 @@ def test_orders_that_cant_be_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         _order(study, tmp_path, order)
+
+
+def test_texts_columns_and_combinations_score_samples(study: Path, tmp_path: Path) -> None:
+    corpus = f"{{mine: {{source: files, path: {tmp_path / 'corpus.jsonl'}, domain: mine}}}}"
+    scoring = """{tokens: 2048, learning_rate: 1e-2, compare: [mtld, length, both],
+      combinations: {both: {compression-ratio: 1, length: -3}}}"""
+    plan = StudyPlan(
+        load_study(
+            str(study), [f"corpora={corpus}", f"scoring={scoring}", "evaluation.multiple_choice="]
+        )
+    )
+    plan_scores = plan.curricula.scoring
+    steps = {
+        name: plan_scores.step("untouched", name, 0)
+        for name in ("mtld", "compression-ratio", "length", "both")
+    }
+    assert steps["mtld"].artifact == steps["compression-ratio"].artifact
+    store = Store(str(tmp_path / "made"))
+    make(store, list(steps.values()))
+    folders = {name: store.folder(step.artifact) for name, step in steps.items()}
+    dataset = TokenDataset(store.folder(plan.preparation.datasets["untouched"].artifact), 32)
+    assert all(len(read_scores(folders[name], column_of(name))) == len(dataset) for name in steps)
+    tokenizer = load_tokenizer(store.folder(plan.preparation.tokenizer.artifact))
+    shown = decode(tokenizer, dataset.read(np.array([5]))[0, :-1].tolist()).replace(
+        "<|endoftext|>", ""
+    )
+    expected = measure_texts([shown], ["mtld"])["mtld"][0]
+    assert read_scores(folders["mtld"], "mtld")[5] == pytest.approx(expected)
+    assert read_halves(folders["mtld"], "mtld") is not None
+    ranks = {
+        name: read_scores(folders[name], column_of(name) + "_rank")
+        for name in ("compression-ratio", "length")
+    }
+    combined = (ranks["compression-ratio"] - 3 * ranks["length"]) / 4
+    np.testing.assert_allclose(read_scores(folders["both"], "both"), combined)
+    assert read_halves(folders["both"], "both") is None  # a document's length has no halves
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("curricula.x={score: learnabilty}", "score 'learnabilty', expected one of learnability"),
+        ("scoring.compare=[x]", "score 'x', expected one of"),
+        ("scoring.combinations={both: {x: 1}}", "both: score 'x', expected one of"),
+        ("scoring.columns={mtld: {path: p, column: c}}", "score 'mtld', twice"),
+    ],
+)
+def test_scores_that_nothing_measures_are_refused(study: Path, override: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_study(str(study), [override])

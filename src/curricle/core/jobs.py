@@ -127,9 +127,9 @@ class TrainingSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringSpec:
-    """Learnability of every sample: loss of a proxy's checkpoint after `early` tokens minus `late`.
+    """The checkpoints of a proxy that score samples: after `early` tokens and each of `late`.
 
-    With several late checkpoints their mean loss counts.
+    See `recipes/proxy_scores.py` for the scores made of their losses.
     """
 
     early: int
@@ -138,11 +138,32 @@ class ScoringSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScoringPart:
+    """The part of a scoring that one job does: `samples` of the dataset from `start` on."""
+
+    scoring: ScoringSpec
+    sequence_length: int
+    start: int
+    samples: int
+
+    @property
+    def threads(self) -> int:
+        """Those of the whole scoring."""
+        return self.scoring.threads
+
+
+@dataclass(frozen=True, kw_only=True)
 class SampleStatisticsSpec:
-    """Scores of a sample's tokens that need no model: its unigram entropy."""
+    """Scores of a sample's tokens that need no trained model; see `models/sample_statistics.py`.
+
+    `names` are those wanted. `seed` decides which training text the Moore-Lewis difference compares
+    with.
+    """
 
     sequence_length: int
     vocabulary_size: int
+    names: tuple[str, ...] = ("unigram_entropy",)
+    seed: int = 0
     threads: int = 1
 
 

@@ -1,6 +1,11 @@
-"""The scores format: `scores.parquet` with `sample` (int64), `domain` and one column per score."""
+"""The scores format: `scores.parquet` with `sample` (int64), `domain` and columns for each score.
 
-from collections.abc import Mapping
+A score `x` has a column `x`, `x_rank`, its rank inside the sample's domain (0 lowest, 1 highest,
+equal scores their mean), and where it can be measured on parts of a sample `x_first_half` and
+`x_second_half`, by which its reliability is judged.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,37 +17,106 @@ import pyarrow.parquet as pq
 from curricle.core.errors import InputError
 
 SCORES = "scores.parquet"
+RANK, HALVES = "_rank", ("_first_half", "_second_half")
+_DERIVED = (RANK, *HALVES)
 
 Floats = npt.NDArray[np.float64]
 
 
-def write_scores(folder: Path, domains: list[str], scores: Mapping[str, Floats]) -> None:
-    """Store one row per sample, in sample order; `domains` and every score have one entry each."""
-    columns = {name: pa.array(values, pa.float64()) for name, values in scores.items()}
-    samples = pa.array(range(len(domains)), pa.int64())
-    table = pa.table({"sample": samples, "domain": pa.array(domains, pa.string()), **columns})
-    pq.write_table(table, folder / SCORES, compression="zstd")
+def column_of(score: str) -> str:
+    """The column that holds the score a study calls `score`."""
+    return score.replace("-", "_")
+
+
+def write_scores(
+    folder: Path,
+    domains: Sequence[str],
+    scores: Mapping[str, Floats],
+    halves: Mapping[str, Floats] | None = None,
+) -> None:
+    """Store one row per sample, in sample order; `domains` and every score have one entry each.
+
+    `halves[name]` holds the score of each sample's first and second half, shape (2, samples).
+    """
+    columns = {"sample": pa.array(np.arange(len(domains)), pa.int64())}
+    columns["domain"] = pa.array(domains, pa.string())
+    for name, values in scores.items():
+        columns[name] = pa.array(values, pa.float64())
+        columns[name + RANK] = pa.array(ranks_within(values, domains), pa.float64())
+        if halves and name in halves:
+            parts = zip(HALVES, halves[name], strict=True)
+            columns |= {name + suffix: pa.array(part, pa.float64()) for suffix, part in parts}
+    pq.write_table(pa.table(columns), folder / SCORES, compression="zstd")
+
+
+def ranks_within(values: Floats, domains: Sequence[str]) -> Floats:
+    """Rank of each value among those of its domain, from 0 (lowest) to 1; equal ones their mean."""
+    ranks = np.empty(len(values))
+    _, codes = np.unique(np.asarray(domains, dtype=object), return_inverse=True)
+    for code in range(codes.max(initial=-1) + 1):
+        members = np.flatnonzero(codes == code)
+        _, places, counts = np.unique(values[members], return_inverse=True, return_counts=True)
+        ends = np.cumsum(counts)
+        ranks[members] = (ends - (counts + 1) / 2)[places] / max(len(members) - 1, 1)
+    return ranks
 
 
 def read_scores(folder: Path, column: str) -> Floats:
-    """One score of every sample, shape (samples,).
+    """One score of every sample, shape (samples,), read piece by piece.
 
     Raises InputError if the column is missing or holds NaN, or if the samples aren't dense.
     """
-    table = pq.read_table(folder / SCORES)
-    if column not in table.column_names:
-        known = sorted(set(table.column_names) - {"sample", "domain"})
-        raise InputError(f"score {column!r}", expected=f"one of {known}", fix="correct the name")
-    if not np.array_equal(table["sample"].to_numpy(), np.arange(len(table))):
+    with pq.ParquetFile(folder / SCORES) as file:
+        known = file.schema_arrow.names
+        if column not in known or column in ("sample", "domain"):
+            raise InputError(
+                f"score {column!r}",
+                expected=f"one of {score_names(folder)}",
+                fix="correct the name",
+            )
+        values, done = np.empty(file.metadata.num_rows), 0
+        for batch in file.iter_batches(columns=["sample", column]):
+            end = done + batch.num_rows
+            _check_dense(batch["sample"].to_numpy(), done)
+            _check_numbers(batch[column], column)
+            values[done:end] = batch[column].to_numpy()
+            done = end
+    return values
+
+
+def read_halves(folder: Path, score: str) -> Floats | None:
+    """The score of each sample's halves, shape (2, samples); None if it wasn't measured on them."""
+    if score + HALVES[0] not in pq.read_schema(folder / SCORES).names:
+        return None
+    return np.stack([read_scores(folder, score + suffix) for suffix in HALVES])
+
+
+def score_names(folder: Path) -> list[str]:
+    """The scores in a folder, without what is derived from them."""
+    names = pq.read_schema(folder / SCORES).names
+    return sorted(
+        name for name in names if name not in ("sample", "domain") and not _is_derived(name, names)
+    )
+
+
+def _is_derived(name: str, names: list[str]) -> bool:
+    return any(name.endswith(end) and name.removesuffix(end) in names for end in _DERIVED)
+
+
+def _check_dense(samples: npt.NDArray[np.int64], start: int) -> None:
+    if not np.array_equal(samples, np.arange(start, start + len(samples))):
         raise InputError(
             "scores don't cover every sample once",
             expected="sample ids 0, 1, 2, …",
             fix="score the whole dataset",
         )
-    if column_nulls := table[column].null_count + pc.sum(pc.is_nan(table[column])).as_py():
+
+
+def _check_numbers(values: pa.Array, column: str) -> None:
+    missing = values.null_count + (pc.sum(pc.invert(pc.is_finite(values))).as_py() or 0)
+    if missing:
         raise InputError(
-            f"score {column!r}: {column_nulls} samples without a number",
+            f"score {column!r}: {missing} samples without a number",
             expected="a number for every sample",
             fix="score again, or choose another column",
         )
-    return np.asarray(table[column].to_numpy(), dtype=np.float64)

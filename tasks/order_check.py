@@ -1,0 +1,144 @@
+"""Proof of what a run read: its order replayed against the digests in its log."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from curricle.core.errors import InputError
+from curricle.core.order_file import Order, batch_at, read_order
+from curricle.core.read_digest import START, next_digest
+from curricle.core.store import Artifact, Store
+from curricle.core.token_dataset import TokenDataset
+from curricle.core.tokenizer_file import load_tokenizer
+from curricle.models.metrics_log import METRICS
+from curricle.recipes.tokenizing import decode
+
+SHOWN_CHARACTERS, SHOWN_SAMPLES = 160, 4
+
+
+@dataclass(frozen=True)
+class OrderCheck:
+    """What a run read, by its log and by its order.
+
+    `points` are the logged digests, `first_difference` the tokens after which the first one differs
+    from the order's (None: all agree). `shares` are the domains' shares of each quarter of the run,
+    `first` and `last` the texts of some samples of the first and the last batch.
+    """
+
+    run: str
+    order: str
+    steps: int
+    samples: int
+    distinct_samples: int
+    points: int
+    first_difference: int | None
+    shares: list[dict[str, float]]
+    first: list[str]
+    last: list[str]
+
+    def to_plain(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self)
+
+
+def check_order(store: Store, run: Artifact, tokenizer: Artifact) -> OrderCheck:
+    """Replay the order of the run whose checkpoint is `run`.
+
+    Raises InputError if the run's log has no digests.
+    """
+    record = store.record(run)
+    inputs = {role: _artifact(key) for role, key in record["inputs"].items()}
+    spec = record["spec"]
+    dataset = TokenDataset(store.folder(inputs["dataset"]), spec["model"]["sequence_length"])
+    order = read_order(store.folder(inputs["order"]), len(dataset))
+    logged = _logged(store.folder(run) / METRICS)
+    replayed = _replayed(dataset, order, spec["batch_size"], spec["steps"])
+    per_step = spec["batch_size"] * dataset.sequence_length
+    wrong = [tokens for tokens, digest in logged if replayed[tokens // per_step - 1] != digest]
+    texts = load_tokenizer(store.folder(tokenizer))
+
+    def show(step: int) -> list[str]:
+        windows = dataset.read(batch_at(order, step, spec["batch_size"])[:SHOWN_SAMPLES])
+        return [decode(texts, row[:-1].tolist())[:SHOWN_CHARACTERS] for row in windows]
+
+    return OrderCheck(
+        run=run.key,
+        order=inputs["order"].key,
+        steps=spec["steps"],
+        samples=len(order),
+        distinct_samples=len(np.unique(order)),
+        points=len(logged),
+        first_difference=wrong[0] if wrong else None,
+        shares=_shares(dataset, order),
+        first=show(0),
+        last=show(spec["steps"] - 1),
+    )
+
+
+def render_check(check: OrderCheck) -> str:
+    """The check for the terminal."""
+    samples = f"{check.samples:,} samples, {check.distinct_samples:,} of them different"
+    lines = [
+        f"run    {check.run}",
+        f"order  {check.order}: {check.steps:,} steps, {samples}",
+        _verdict(check),
+        "",
+        "domains by quarter of the run",
+        *_share_lines(check.shares),
+    ]
+    for title, texts in (("first batch", check.first), ("last batch", check.last)):
+        lines += ["", title, *(f"  {' '.join(text.split())}" for text in texts)]
+    return "\n".join(lines)
+
+
+def _verdict(check: OrderCheck) -> str:
+    if check.first_difference is None:
+        return f"proved: all {check.points} digests in the log are those of the order"
+    return f"NOT what the order says: the log differs from {check.first_difference:,} tokens on"
+
+
+def _share_lines(shares: Sequence[dict[str, float]]) -> list[str]:
+    width = max(map(len, shares[0]))
+    return [
+        f"  {domain:<{width}}" + "".join(f"{quarter[domain]:>8.1%}" for quarter in shares)
+        for domain in shares[0]
+    ]
+
+
+def _logged(path: Path) -> list[tuple[int, str]]:
+    """(tokens, digest) of each line of a log that has one."""
+    entries = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    found = [(int(entry["tokens"]), str(entry["read"])) for entry in entries if "read" in entry]
+    if not found:
+        raise InputError(
+            f"{path}: no digest of what was read",
+            expected="the log of a run trained by this version",
+            fix="train it again",
+        )
+    return found
+
+
+def _replayed(dataset: TokenDataset, order: Order, batch_size: int, steps: int) -> list[str]:
+    """The digest after each step."""
+    digests, digest = [], START
+    for step in range(steps):
+        digest = next_digest(digest, dataset.read(batch_at(order, step, batch_size)))
+        digests.append(digest)
+    return digests
+
+
+def _shares(dataset: TokenDataset, order: Order) -> list[dict[str, float]]:
+    domains = dataset.domain_of_samples()
+    counts = [
+        np.bincount(domains[quarter], minlength=len(dataset.domains)) / max(len(quarter), 1)
+        for quarter in np.array_split(order, 4)
+    ]
+    return [dict(zip(dataset.domains, row.tolist(), strict=True)) for row in counts]
+
+
+def _artifact(key: str) -> Artifact:
+    return Artifact(*key.split("/"))
