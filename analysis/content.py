@@ -10,7 +10,7 @@ import pandas as pd
 
 from curricle.analysis.cautions import Caution
 from curricle.analysis.comparison import Comparison
-from curricle.analysis.costs import Costs, ScoringCharge
+from curricle.analysis.costs import Costs, ScoringCharge, SelectionCharge
 from curricle.analysis.documents import DocumentComparison
 from curricle.analysis.formatting import rate
 from curricle.analysis.multiple_choice import LetterReport
@@ -69,6 +69,7 @@ class ReportContent:
     examples: tuple[ScoredText, ...] = ()
     costs: Costs | None = None
     charges: tuple[ScoringCharge, ...] = ()
+    selections: tuple[SelectionCharge, ...] = ()
     corpus: pd.DataFrame | None = None
     drops: pd.DataFrame | None = None
     recipes: pd.DataFrame | None = None

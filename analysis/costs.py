@@ -1,6 +1,8 @@
 """What a study cost in training FLOPs, stage by stage, and what its proxies are charged with."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,6 +62,34 @@ class ScoringCharge:
     target_tokens: int
     extra_tokens: int
     share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionCharge:
+    """What choosing samples while training took of a run under `curriculum`, mean over its seeds.
+
+    `seconds_share` and `flops_share` are shares of what the training itself took.
+    """
+
+    curriculum: str
+    seconds_share: float
+    flops_share: float
+
+
+def selection_charge(curriculum: str, facts: Sequence[Mapping[str, Any]]) -> SelectionCharge | None:
+    """The charge from the records of an arm's runs; None unless they chose samples."""
+    chosen = [item for item in facts if "selection_seconds" in item]
+    if not chosen:
+        return None
+    seconds = [
+        item["selection_seconds"] / (item["seconds"] - item["selection_seconds"]) for item in chosen
+    ]
+    flops = [item["selection_flops"] / item["training_flops"] for item in chosen]
+    return SelectionCharge(
+        curriculum=curriculum,
+        seconds_share=float(np.mean(seconds)),
+        flops_share=float(np.mean(flops)),
+    )
 
 
 def costs_of(results: pd.DataFrame) -> Costs:

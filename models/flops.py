@@ -6,7 +6,7 @@ Attention is counted in full, without halving it for causality, as published cou
 """
 
 from curricle.core.families import family_of, widths_of
-from curricle.core.jobs import ModelSpec, SharpnessSpec
+from curricle.core.jobs import ModelSpec, SharpnessSpec, TrainingSpec
 from curricle.core.model_size import non_embedding_parameters
 
 
@@ -25,6 +25,20 @@ def forward_flops_per_token(spec: ModelSpec) -> int:
 def training_flops_per_token(spec: ModelSpec) -> int:
     """Operations of forward and backward: three times the forward pass."""
     return 3 * forward_flops_per_token(spec)
+
+
+def selection_flops(spec: TrainingSpec) -> int:
+    """Operations of choosing the samples of a whole run: RHO-LOSS's look at all candidates."""
+    if spec.selection is None or spec.selection.policy != "rho-loss":
+        return 0
+    candidates = (spec.tokens - spec.start_at) * spec.selection.oversampling
+    return candidates * forward_flops_per_token(spec.model)
+
+
+def run_flops(spec: TrainingSpec) -> int:
+    """Operations of a training run: forward, backward, and choosing samples."""
+    trained = (spec.tokens - spec.start_at) * training_flops_per_token(spec.model)
+    return trained + selection_flops(spec)
 
 
 def approximate_training_flops_per_token(spec: ModelSpec) -> int:

@@ -29,6 +29,7 @@ from curricle.models.documents import Document, dataset_documents
 from curricle.models.language_model import LanguageModel
 from curricle.models.loading import load_language_model
 from curricle.models.placement import Placement
+from curricle.models.quantization import round_weights
 from curricle.models.unfinished import State, Unfinished, identity_of
 from curricle.models.windows import Window, assemble, batches_of, windows_of
 
@@ -53,6 +54,8 @@ def perplexity(
     and the FLOPs; `progress` is told how many of all inputs are done.
     """
     model = load_language_model(inputs["checkpoint"]).to(placement.device)
+    if spec.weight_bits is not None:
+        round_weights(model, spec.weight_bits)
     tokenizer = load_tokenizer(inputs["tokenizer"])
     documents = dataset_documents(inputs["validation"], tokenizer, spec.tokens_per_domain)
     identity = identity_of(inputs, spec=to_plain(spec), tokens_per_batch=TOKENS_PER_BATCH)

@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from curricle.core.errors import JobError
 from curricle.core.jobs import TrainingSpec
+from curricle.core.order_file import batch_at, write_read
 from curricle.core.read_digest import next_digest
 from curricle.core.seeds import derive_seed
 from curricle.kernels.onednn import exact_onednn
@@ -30,12 +32,17 @@ from curricle.models.checkpoint import (
 )
 from curricle.models.decoder import build_model, count_parameters
 from curricle.models.devices import make_fabric, reduce_over_ranks
-from curricle.models.flops import forward_flops_per_token, training_flops_per_token
+from curricle.models.flops import (
+    forward_flops_per_token,
+    selection_flops,
+    training_flops_per_token,
+)
 from curricle.models.interruption import InterruptedJobError, stop_requested
 from curricle.models.optimizer import build_optimizer
 from curricle.models.placement import SNAPSHOT_SHARE, Placement
 from curricle.models.prefetch import prefetched
 from curricle.models.schedule import learning_rate_at
+from curricle.models.selection import Selection
 from curricle.models.snapshots import Snapshots
 from curricle.models.training_inputs import TrainingInputs, open_inputs
 from curricle.models.training_log import TrainingLog
@@ -87,6 +94,7 @@ class TrainingRun:
         self.optimizer = build_optimizer(self.model, spec.optimizer)
         self.fabric_optimizer: Any = self.fabric.setup_optimizers(self.optimizer)
         self.average = self._make_average()
+        self.selection = Selection(spec, data.irreducible) if spec.selection else None
         self.log = TrainingLog(spec, data.order, self.fabric, output)
         self.snapshots = Snapshots(placement.unfinished, data.identity)
         self.snapshot_interval = placement.snapshot_seconds
@@ -108,6 +116,8 @@ class TrainingRun:
             self.done = snapshot.step
         self._check_ranks_agree()
         self.log.start(self.done, snapshot.facts if snapshot else None)
+        if self.selection is not None and snapshot is not None:
+            self.selection.restore(snapshot.facts["selection"])
         if self.fabric.is_global_zero:
             save_spec(self.output, self.spec.model)
         self.snapshot_time = time.monotonic()
@@ -118,7 +128,8 @@ class TrainingRun:
         self.wrapped.train()
         self.read_digest = self.log.read_digest
         steps = range(self.done, self.spec.steps)
-        for step, (windows_MBT1, digest) in prefetched(self._read, steps):
+        for step, read in prefetched(self._read, steps):
+            windows_MBT1, digest = self._chosen(step, *read)
             self.log.note_read(step, digest)
             self._update(step, windows_MBT1)
             self.done = step + 1
@@ -147,18 +158,44 @@ class TrainingRun:
             "validation_flops": validated * flops,
             "first_loss": self.log.first_loss,
             "validation": domains,
+            **self._selection_facts(),
+        }
+
+    def _selection_facts(self) -> dict[str, Any]:
+        """What choosing samples took; which ones were chosen goes to `read.npy`."""
+        if self.selection is None:
+            return {}
+        write_read(self.output, np.array(self.selection.read, dtype=np.int64))
+        return {
+            "selection_seconds": self.selection.seconds,
+            "selection_flops": selection_flops(self.spec),
         }
 
     def _read(self, step: int) -> tuple[Tensor, str]:
-        """This rank's share of a batch, and the digest of all batches up to it."""
+        """This rank's share of a batch, and the digest of all batches up to it.
+
+        With a selection: the candidates, and the digest of an earlier step.
+        """
         rank, ranks = self.fabric.global_rank, self.fabric.world_size
         windows_MBT1 = self.data.micro_batches(self.spec, step, rank, ranks)
-        if self.fabric.is_global_zero:
+        if self.fabric.is_global_zero and self.selection is None:
             whole = self.data.micro_batches(self.spec, step, 0, 1) if ranks > 1 else windows_MBT1
             self.read_digest = next_digest(self.read_digest, whole.numpy())
         if self.fabric.device.type == "cuda":
             windows_MBT1 = windows_MBT1.pin_memory()
         return windows_MBT1.to(self.fabric.device, non_blocking=True), self.read_digest
+
+    def _chosen(self, step: int, windows_MBT1: Tensor, digest: str) -> tuple[Tensor, str]:
+        """What was read, or what a selection chooses of it, and the digest up to there."""
+        if self.selection is None:
+            return windows_MBT1, digest
+        windows_NT1 = windows_MBT1.flatten(0, 1)
+        samples_N = batch_at(self.data.order, step, self.spec.candidates_per_step)
+        places_B = self.selection.choose(self.model, step, samples_N, windows_NT1)
+        chosen_BT1 = windows_NT1[places_B.to(windows_NT1.device)]
+        self.read_digest = next_digest(self.read_digest, chosen_BT1.cpu().numpy())
+        micro = self.spec.micro_batch_size or self.spec.batch_size
+        return chosen_BT1.unflatten(0, (-1, micro)), self.read_digest
 
     def _update(self, step: int, windows_MBT1: Tensor) -> None:
         """One optimizer step on the gradient accumulated over the micro-batches."""
@@ -213,11 +250,17 @@ class TrainingRun:
                 f"stopped on request after {self.done} of {self.spec.steps} steps"
             )
 
+    @property
+    def _facts_so_far(self) -> dict[str, Any]:
+        """What a later attempt, or a branch, needs to go on."""
+        chosen = {"selection": self.selection.facts} if self.selection else {}
+        return {**self.log.facts, **chosen}
+
     def _keep_state(self, tokens: int) -> None:
         """Write the full state for branches."""
         state = collect_state(self.model, self.optimizer, self.average)
         if self.fabric.is_global_zero:
-            self.kept.append(save_branch_point(self.output, tokens, state, self.log.facts))
+            self.kept.append(save_branch_point(self.output, tokens, state, self._facts_so_far))
 
     def _make_average(self) -> WeightAverage | None:
         if self.spec.averaging is None:
@@ -261,7 +304,7 @@ class TrainingRun:
         started = time.monotonic()
         state = collect_state(self.model, self.optimizer, self.average)
         if self.fabric.is_global_zero:
-            self.snapshots.save(self.done, state, self.log.facts, self.kept)
+            self.snapshots.save(self.done, state, self._facts_so_far, self.kept)
         self.fabric.barrier()
         self.snapshot_time = time.monotonic()
         # A large state takes long to write: never more than a fiftieth of the time.

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -12,18 +14,22 @@ from curricle.core.errors import InputError
 from curricle.core.jobs import TrainingSpec
 from curricle.core.order_file import ORDER, Order, batch_at, read_order
 from curricle.core.plain import fingerprint, to_plain
+from curricle.core.scores_file import SCORES, read_scores
 from curricle.core.token_dataset import MANIFEST, TokenDataset
 from curricle.models.branch_points import branch_point_name, load_branch_point
 from curricle.models.placement import Placement
 from curricle.models.snapshots import Snapshot
 from curricle.models.validation import select_samples
 
+POLICIES = ("rho-loss", "entropy-v")
+
 
 @dataclass(frozen=True)
 class TrainingInputs:
     """Dataset, order and held-out data of a run; `identity` tells its snapshots from others'.
 
-    `start` is the state that a branch begins with.
+    `start` is the state that a branch begins with, `irreducible` a loss for each sample of the
+    dataset, where the run chooses by it.
     """
 
     dataset: TokenDataset
@@ -31,15 +37,17 @@ class TrainingInputs:
     order: Order
     identity: str
     start: Snapshot | None
+    irreducible: npt.NDArray[np.float64] | None = None
 
     def micro_batches(self, spec: TrainingSpec, step: int, rank: int, ranks: int) -> Tensor:
         """This rank's share of the batch at `step`: token ids (micro-batches, samples, T + 1).
 
         The global batch is the same whatever the number of ranks; each micro-batch is shared out
-        evenly.
+        evenly. With a selection there are as many micro-batches as the candidates fill.
         """
         micro = spec.micro_batch_size or spec.batch_size
-        samples = batch_at(self.order, step, spec.batch_size).reshape(-1, ranks, micro // ranks)
+        samples = batch_at(self.order, step, spec.candidates_per_step)
+        samples = samples.reshape(-1, ranks, micro // ranks)
         windows = self.dataset.read(samples[:, rank].reshape(-1))
         return torch.from_numpy(windows).view(len(samples), micro // ranks, -1)
 
@@ -56,6 +64,7 @@ def open_inputs(
     order = read_order(inputs["order"], len(dataset))
     _check_order(spec, len(dataset), len(order))
     _check_batches(spec, placement.devices)
+    irreducible = _read_irreducible(spec, inputs, len(dataset), placement.devices)
     _check_points(spec)
     validation = TokenDataset(inputs["validation"], length)
     select_samples(validation, spec.validation_tokens_per_domain)
@@ -66,11 +75,37 @@ def open_inputs(
         "order": _digest(inputs["order"] / ORDER),
         "dataset": _digest(inputs["dataset"] / MANIFEST),
     }
+    if irreducible is not None:
+        parts["irreducible"] = _digest(inputs["irreducible"] / SCORES)
     start = None
     if spec.start_at:
         start = load_branch_point(inputs["start"], spec)
         parts["start"] = _digest(inputs["start"] / branch_point_name(spec.start_at))
-    return TrainingInputs(dataset, validation, order, fingerprint(parts), start)
+    return TrainingInputs(dataset, validation, order, fingerprint(parts), start, irreducible)
+
+
+def _read_irreducible(
+    spec: TrainingSpec, inputs: Mapping[str, Path], samples: int, devices: int
+) -> npt.NDArray[np.float64] | None:
+    """The losses that RHO-LOSS compares with. Raises InputError if a selection can't be made."""
+    if spec.selection is None:
+        return None
+    if spec.selection.policy not in POLICIES or devices > 1:
+        raise InputError(
+            f"selection by {spec.selection.policy!r} on {devices} devices",
+            expected=f"one of {POLICIES}, on one device",
+            fix="correct the policy, or set hardware.devices to 1",
+        )
+    if spec.selection.policy != "rho-loss":
+        return None
+    losses = read_scores(inputs["irreducible"], "irreducible_loss")
+    if len(losses) != samples:
+        raise InputError(
+            f"{len(losses)} irreducible losses for a dataset of {samples} samples",
+            expected="one for each sample",
+            fix="score the dataset that the run reads",
+        )
+    return losses
 
 
 def _check_order(spec: TrainingSpec, samples: int, ordered: int) -> None:
@@ -80,10 +115,11 @@ def _check_order(spec: TrainingSpec, samples: int, ordered: int) -> None:
             expected=f"at least one batch of {spec.batch_size}",
             fix="give it more text, or lower batch_size",
         )
-    if ordered != spec.samples:
+    if ordered != spec.steps * spec.candidates_per_step:
+        expected = spec.steps * spec.candidates_per_step
         raise InputError(
             f"order of {ordered} samples",
-            expected=f"{spec.samples} ({spec.steps} steps of {spec.batch_size})",
+            expected=f"{expected} ({spec.steps} steps of {spec.candidates_per_step})",
             fix="build the order for this run's tokens",
         )
 

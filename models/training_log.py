@@ -78,7 +78,7 @@ class TrainingLog:
         steps, every = self._spec.steps, max(1, self._spec.steps // LOGGED_POINTS)
         for (step, _, _), loss, norm in zip(self._unread, values, norms, strict=True):
             if problem := self._guard.verdict(loss, norm):
-                samples = batch_at(self._order, step, self._spec.batch_size).tolist()
+                samples = batch_at(self._order, step, self._spec.candidates_per_step).tolist()
                 raise JobError(
                     f"{problem} at step {step} of {steps} (learning rate "
                     f"{self._spec.optimizer.learning_rate:g}, samples {samples}); {last_good()}"

@@ -124,6 +124,17 @@ class Study(Spec):
         return self
 
     @model_validator(mode="after")
+    def _curricula_have_seeds_of_the_target(self) -> Self:
+        for name, curriculum in self.curricula.items():
+            if curriculum.seeds is not None and curriculum.seeds > self.target.seeds:
+                refuse(
+                    f"curriculum {name!r}: {curriculum.seeds} seeds",
+                    f"at most target.seeds, {self.target.seeds}",
+                    "raise target.seeds, or lower the curriculum's",
+                )
+        return self
+
+    @model_validator(mode="after")
     def _stages_fill_the_run(self) -> Self:
         for name, curriculum in self.curricula.items():
             if not isinstance(curriculum, Stages):

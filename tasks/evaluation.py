@@ -44,19 +44,26 @@ class EvaluationStep(Step):
     @property
     def name(self) -> str:
         """Kind of evaluation and the run's name."""
-        at = self.checkpoint_at
-        return f"{self.job_kind}-{self.run.name}" + (f"-at{at}" if at else "")
+        at, bits = self.checkpoint_at, self.weight_bits
+        end = (f"-at{at}" if at else "") + (f"-int{bits}" if bits else "")
+        return f"{self.job_kind}-{self.run.name}{end}"
 
     @property
     def label(self) -> str:
         """Kind of evaluation and the run's label."""
-        at = self.checkpoint_at
-        return f"{self.job_kind} of {self.run.label}" + (f" after {at} tokens" if at else "")
+        at, bits = self.checkpoint_at, self.weight_bits
+        what = f"{self.job_kind} of {self.run.label}" + (f" after {at} tokens" if at else "")
+        return what + (f" in {bits} bits" if bits else "")
 
     @property
     def checkpoint_at(self) -> int | None:
         """Tokens of training after which the measured weights were kept; None: the final ones."""
         return getattr(self.evaluation, "checkpoint_at", None)
+
+    @property
+    def weight_bits(self) -> int | None:
+        """Bits that the weights were rounded to; None: they weren't."""
+        return getattr(self.evaluation, "weight_bits", None)
 
     @property
     def flops(self) -> int:
@@ -84,7 +91,10 @@ class EvaluationStep(Step):
 
     def values(self, store: Store) -> Values:
         """Its numbers by (metric, domain); what was asked for and not obtained is left out."""
-        return evaluation_values(self.job_kind, store.facts(self.artifact))
+        values = evaluation_values(self.job_kind, store.facts(self.artifact))
+        if not self.weight_bits:
+            return values
+        return {(f"{name}_int{self.weight_bits}", domain): v for (name, domain), v in values.items()}
 
     def rows(self, store: Store) -> list[dict[str, Any]]:
         """Rows of the results table."""

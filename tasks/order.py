@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from curricle.core.order_file import Order, read_order, write_order
+from curricle.core.order_file import Order, read_order, read_read, write_order
 from curricle.core.scores_file import column_of, read_scores
 from curricle.core.token_dataset import TokenDataset
 from curricle.recipes.ordering import (
@@ -21,7 +21,7 @@ from curricle.recipes.ordering import (
     reshuffled,
     sorted_order,
 )
-from curricle.recipes.specs.curricula import Curriculum, Oversampled
+from curricle.recipes.specs.curricula import Oversampled, Precomputed
 from curricle.recipes.specs.recipe import OrderSpec
 from curricle.tasks.dataset import DatasetStep
 from curricle.tasks.session import Session
@@ -158,7 +158,7 @@ class CurriculumOrderStep(OrderStep):
     version: ClassVar[int] = 2
     arm_name: str
     arm: Arm
-    curriculum: Curriculum
+    curriculum: Precomputed
     base: RandomOrderStep
     scores: Step
     batch_size: int
@@ -176,7 +176,7 @@ class CurriculumOrderStep(OrderStep):
     @property
     def spec(self) -> Mapping[str, Any]:
         """Arm and settings; the size of a batch where batches are chosen one by one."""
-        settings = self.curriculum.model_dump(mode="json", exclude={"scores"})
+        settings = self.curriculum.model_dump(mode="json", exclude={"scores", "seeds"})
         spec = {"order": "curriculum", "arm": self.arm, **settings}
         if isinstance(self.curriculum, Oversampled):
             spec["batch_size"] = self.batch_size
@@ -226,3 +226,42 @@ def order_facts(order: Order, base: Order, table: SampleTable) -> dict[str, Any]
         "share_also_in_random": float(in_base[order].mean()),
         "domain_shares": dict(zip(table.names, by_domain.tolist(), strict=True)),
     }
+
+
+@dataclass(frozen=True)
+class ReadReshuffledStep(OrderStep):
+    """The samples that a run chose while it trained, in random order."""
+
+    arm_name: str
+    run: Step
+    base: RandomOrderStep
+
+    @property
+    def random(self) -> RandomOrderStep:
+        """The random order with the same seed."""
+        return self.base
+
+    @property
+    def name(self) -> str:
+        """The arm's name."""
+        return self.arm_name
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """The seed."""
+        return {"order": "read-reshuffled", "seed": self.base.seed}
+
+    @property
+    def inputs(self) -> Mapping[str, Step]:
+        """The run."""
+        return {"run": self.run}
+
+    def build(
+        self, session: Session, inputs: Mapping[str, Path], folder: Path
+    ) -> Mapping[str, Any]:
+        """Write `order.npy`."""
+        del session
+        read = read_read(inputs["run"])
+        assert read is not None
+        write_order(folder, reshuffled(read, self.base.seed))
+        return {"distinct_samples": len(np.unique(read))}

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from curricle.core.errors import InputError
-from curricle.core.order_file import Order, batch_at, read_order
+from curricle.core.errors import InputError, IntegrityError
+from curricle.core.order_file import Order, batch_at, read_order, read_read
 from curricle.core.read_digest import START, next_digest
 from curricle.core.store import Artifact, Store
 from curricle.core.token_dataset import TokenDataset
@@ -54,7 +54,7 @@ def check_order(store: Store, run: Artifact, tokenizer: Artifact) -> OrderCheck:
     inputs = {role: _artifact(key) for role, key in record["inputs"].items()}
     spec = record["spec"]
     dataset = TokenDataset(store.folder(inputs["dataset"]), spec["model"]["sequence_length"])
-    order = read_order(store.folder(inputs["order"]), len(dataset))
+    order = _order_of(store, run, inputs["order"], len(dataset), spec)
     logged = _logged(store.folder(run) / METRICS)
     replayed = _replayed(dataset, order, spec["batch_size"], spec["steps"])
     per_step = spec["batch_size"] * dataset.sequence_length
@@ -138,6 +138,24 @@ def _shares(dataset: TokenDataset, order: Order) -> list[dict[str, float]]:
         for quarter in np.array_split(order, 4)
     ]
     return [dict(zip(dataset.domains, row.tolist(), strict=True)) for row in counts]
+
+
+def _order_of(
+    store: Store, run: Artifact, order: Artifact, samples: int, spec: dict[str, Any]
+) -> Order:
+    """What a run should have read: its order, or what it noted of its choice among that.
+
+    Raises IntegrityError if it notes samples that weren't candidates at that step.
+    """
+    named = read_order(store.folder(order), samples)
+    chosen = read_read(store.folder(run))
+    if chosen is None:
+        return named
+    candidates = named.reshape(spec["steps"], -1)
+    for step, batch in enumerate(chosen.reshape(spec["steps"], -1)):
+        if not np.isin(batch, candidates[step]).all():
+            raise IntegrityError(f"{run.key}: step {step} chose samples that weren't candidates")
+    return chosen
 
 
 def _artifact(key: str) -> Artifact:

@@ -16,7 +16,7 @@ from curricle.analysis.accuracies import accuracy_table
 from curricle.analysis.cautions import Caution, movement_cautions
 from curricle.analysis.comparison import Comparison, compare_arms
 from curricle.analysis.content import ReportContent
-from curricle.analysis.costs import costs_of, scoring_charge
+from curricle.analysis.costs import costs_of, scoring_charge, selection_charge
 from curricle.analysis.documents import DocumentComparison, compare_documents
 from curricle.analysis.multiple_choice import LetterReport, letter_report
 from curricle.analysis.plots.rankings import ranking_figure
@@ -126,7 +126,7 @@ def gather(plan: StudyPlan, store: Store) -> ReportContent:
         **_multiple_choice(plan, store, decision.best),
         **_scores(plan, store, decision.best),
         costs=costs_of(results) if len(results) else None,
-        charges=tuple(filter(None, (scoring_charge(results, name) for name in labels))),
+        **_charges(plan, store, results, decision.best),
         **_corpus(plan, store),
         cautions=_cautions(results, plan),
         provenance=_provenance(plan.study),
@@ -180,7 +180,7 @@ def _documents(plan: StudyPlan, store: Store, recipe: str) -> tuple[DocumentComp
     """The arms against the random order, on the documents of each."""
     tables: dict[str, list[pd.DataFrame]] = {}
     for step in plan.evaluation.steps(plan.curricula.target_runs(recipe)):
-        if step.job_kind == "perplexity" and store.exists(step.artifact):
+        if step.job_kind == "perplexity" and not step.weight_bits and store.exists(step.artifact):
             rows = pq.read_table(store.folder(step.artifact) / "perplexity.parquet").to_pandas()
             tables.setdefault(step.run.curriculum, []).append(rows)
     return compare_documents(tables, RANDOM) if RANDOM in tables else ()
@@ -206,6 +206,21 @@ def _multiple_choice(plan: StudyPlan, store: Store, recipe: str) -> dict[str, An
     return {
         "letters": tuple(reports),
         "subjects": accuracy_table(tables) if tables else None,
+    }
+
+
+def _charges(plan: StudyPlan, store: Store, results: pd.DataFrame, recipe: str) -> dict[str, Any]:
+    """What each curriculum's scores cost, and its choices while it trained."""
+    curricula, runs = plan.study.curricula, plan.curricula.target_runs(recipe)
+    proxied = [name for name, item in curricula.items() if plan.curricula.scoring.needs_proxy(item)]
+    done = [run for run in runs if run.training.selection and store.exists(run.artifact)]
+    facts: dict[str, list[dict[str, Any]]] = {}
+    for run in done:
+        facts.setdefault(run.curriculum, []).append(store.facts(run.artifact))
+    found = (selection_charge(name, facts.get(name, [])) for name in curricula)
+    return {
+        "charges": tuple(filter(None, (scoring_charge(results, name) for name in proxied))),
+        "selections": tuple(filter(None, found)),
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from curricle.core.jobs import TrainingSpec
 from curricle.core.plain import to_plain
 from curricle.core.store import Store
-from curricle.models.flops import training_flops_per_token
+from curricle.models.flops import run_flops
 from curricle.models.jobs import Job
 from curricle.models.metrics_log import METRICS
 from curricle.tasks.dataset import DatasetStep
@@ -37,6 +37,7 @@ class TrainingStep(Step):
     training: TrainingSpec
     order: OrderStep
     validation: DatasetStep
+    irreducible: Step | None = None
 
     @property
     def learning_rate(self) -> float:
@@ -45,9 +46,14 @@ class TrainingStep(Step):
 
     @property
     def name(self) -> str:
-        """Order (which names the recipe), size, rate and seed."""
-        size, seed = self.training.model.size, self.training.seed
-        return f"{self.order.name}-{size}-lr{self.learning_rate:g}-seed{seed}"
+        """Order (which names the recipe) or policy, size, rate and seed."""
+        size, seed, selection = (
+            self.training.model.size,
+            self.training.seed,
+            self.training.selection,
+        )
+        what = f"{self.recipe}-{selection.policy}" if selection else self.order.name
+        return f"{what}-{size}-lr{self.learning_rate:g}-seed{seed}"
 
     @property
     def label(self) -> str:
@@ -64,12 +70,13 @@ class TrainingStep(Step):
     def inputs(self) -> Mapping[str, Step]:
         """What it reads, in which order, and what it is validated on."""
         dataset = self.order.random.dataset
-        return {"dataset": dataset, "order": self.order, "validation": self.validation}
+        inputs = {"dataset": dataset, "order": self.order, "validation": self.validation}
+        return {**inputs, "irreducible": self.irreducible} if self.irreducible else inputs
 
     @property
     def flops(self) -> int:
-        """Operations of training; validation comes on top."""
-        return self.training.tokens * training_flops_per_token(self.training.model)
+        """Operations of training, choosing samples included; validation comes on top."""
+        return run_flops(self.training)
 
     def build(
         self, session: Session, inputs: Mapping[str, Path], folder: Path
@@ -94,7 +101,7 @@ class TrainingStep(Step):
             "schedule": self.training.optimizer.schedule,
             "seed": self.training.seed,
             "tokens": self.training.tokens,
-            "flops": facts["training_flops"],
+            "flops": facts["training_flops"] + facts.get("selection_flops", 0),
         }
 
     def rows(self, store: Store) -> list[dict[str, Any]]:

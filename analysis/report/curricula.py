@@ -37,7 +37,7 @@ def curricula_section(content: ReportContent) -> Markup | None:
                 f"Per domain; what is bold holds jointly over all domains and arms at {level}.",
             )
         )
-    parts += [_curves(content), *_charges(content)]
+    parts += [_curves(content), *_charges(content), *_selections(content)]
     return markup.section("curricula", "Curricula", *parts)
 
 
@@ -121,6 +121,16 @@ def _charges(content: ReportContent) -> Iterator[Markup]:
             f"{formatting.percent(charge.share)} of it. The comparison above is at equal target "
             f"tokens; at equal cost the control would have read "
             f"{formatting.quantity(charge.extra_tokens)} tokens more.",
+            class_="note",
+        )
+
+
+def _selections(content: ReportContent) -> Iterator[Markup]:
+    for item in content.selections:
+        yield markup.paragraph(
+            f"{item.curriculum} chooses its samples while it trains, which took "
+            f"{formatting.percent(item.seconds_share)} on top of the training's own time and "
+            f"{formatting.percent(item.flops_share)} on top of its operations.",
             class_="note",
         )
 

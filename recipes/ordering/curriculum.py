@@ -15,10 +15,10 @@ from curricle.recipes.ordering.random_orders import random_order
 from curricle.recipes.ordering.stages import RankedPool, StagePlan, staged_order
 from curricle.recipes.specs.curricula import (
     Bucketed,
-    Curriculum,
     GrowingPool,
     Interleaved,
     Oversampled,
+    Precomputed,
     Sorted,
     Stages,
     VShaped,
@@ -57,7 +57,7 @@ class SampleTable:
 
 
 def curriculum_order(
-    curriculum: Curriculum,
+    curriculum: Precomputed,
     table: SampleTable,
     base: Order,
     *,
@@ -175,7 +175,7 @@ def _staged(curriculum: Stages, table: SampleTable, count: int, seed: int, anti:
     )
 
 
-def _check_epochs(curriculum: Curriculum, count: int, pool: int) -> None:
+def _check_epochs(curriculum: Precomputed, count: int, pool: int) -> None:
     epochs = -(-count // pool)
     if curriculum.max_repeats is not None and epochs > curriculum.max_repeats:
         raise InputError(

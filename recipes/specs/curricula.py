@@ -18,12 +18,22 @@ from curricle.recipes.specs.base import (
     Spec,
     refuse,
 )
+from curricle.recipes.specs.training import MINIMUM_SEEDS
 
 DEFAULT_PACING = "growing-pool"
 
 
-class _Paced(Spec):
-    """What all curricula have in common.
+class _Arms(Spec):
+    """What all curricula have in common: `seeds`, the first so many of the target's (default: all).
+
+    Its controls have as many; the random order has all.
+    """
+
+    seeds: Annotated[int, Field(ge=MINIMUM_SEEDS)] | None = None
+
+
+class _Paced(_Arms):
+    """What curricula made beforehand have in common.
 
     Samples are ranked by `score`, the highest first (`descending`) or the lowest. `scores` is the
     address of a scores artifact of the same dataset to take it from, of another family's or size's
@@ -143,16 +153,39 @@ class Stages(_Drawn):
     stages: tuple[Stage, ...] = Field(min_length=1)
 
 
+class RhoLoss(_Arms):
+    """Chosen while training: the largest loss now minus irreducible loss (arXiv 2206.07137).
+
+    Of `oversampling` batches one is kept at each step. The irreducible loss is the scoring proxy's.
+    """
+
+    pacing: Literal["rho-loss"]
+    oversampling: Annotated[int, Field(ge=2)] = 10
+    score: Literal["irreducible-loss"] = "irreducible-loss"
+    scores: str | None = None
+
+
+class OnlineEntropyV(_Arms):
+    """Chosen while training: `oversampled-v` by unigram entropy, as parameter-golf #737 ran it."""
+
+    pacing: Literal["online-entropy-v"]
+    oversampling: Annotated[int, Field(ge=2)] = 2
+    turn: ProperFraction = 0.45
+    score: Literal["unigram-entropy"] = "unigram-entropy"
+    scores: None = None
+
+
 def _default_pacing(value: Any) -> Any:
     if isinstance(value, Mapping) and "pacing" not in value:
         return {"pacing": DEFAULT_PACING, **value}
     return value
 
 
+Precomputed = (
+    GrowingPool | Sorted | Bucketed | VShaped | Interleaved | WarmUp | Oversampled | Stages
+)
+Online = RhoLoss | OnlineEntropyV
 Curriculum = Annotated[
-    Annotated[
-        GrowingPool | Sorted | Bucketed | VShaped | Interleaved | WarmUp | Oversampled | Stages,
-        Field(discriminator="pacing"),
-    ],
+    Annotated[Precomputed | Online, Field(discriminator="pacing")],
     BeforeValidator(_default_pacing),
 ]

@@ -8,9 +8,13 @@ from curricle.recipes.specs.base import PositiveFloat, PositiveInt, ProperFracti
 
 
 class MultipleChoice(Spec):
-    """The set built from docstrings of held-out files, and how it is asked."""
+    """The set built from docstrings of held-out files, and how it is asked.
+
+    `subjects` are those asked about; none named: all.
+    """
 
     shots: Annotated[int, Field(ge=0, le=5)] = 5
+    subjects: tuple[str, ...] = ()
     questions: PositiveInt = 200
 
 
@@ -71,6 +75,7 @@ class Evaluation(Spec):
     validation_fraction: ProperFraction = 0.1
     tokens_per_domain: PositiveInt
     stride: PositiveInt | None = None
+    weight_bits: Annotated[int, Field(ge=2, le=8)] | None = None
     multiple_choice: MultipleChoice | None = MultipleChoice()
     mmlu: str | None = None
     sharpness: Sharpness | None = Sharpness()

@@ -1,6 +1,10 @@
 """Scores of a recipe's samples, and the targets under each curriculum and its controls."""
 
-from curricle.tasks.order import Arm, CurriculumOrderStep
+from dataclasses import replace
+
+from curricle.core.jobs import SelectionSpec
+from curricle.recipes.specs.curricula import Online, OnlineEntropyV, Precomputed, RhoLoss
+from curricle.tasks.order import Arm, CurriculumOrderStep, RandomOrderStep, ReadReshuffledStep
 from curricle.tasks.plan.runs import RANDOM, Runs
 from curricle.tasks.plan.scores import ScoresPlan
 from curricle.tasks.scores import LearnabilityStep
@@ -30,14 +34,60 @@ class CurriculaPlan:
     def target_runs(self, recipe: str) -> list[TrainingStep]:
         """The target on `recipe` in random order, under each curriculum and under its controls."""
         runs = []
-        for seed in self._runs.target_seeds:
+        for number, seed in enumerate(self._runs.target_seeds):
             base = self._runs.target_order(recipe, seed)
             runs.append(self._runs.target("target", recipe, RANDOM, base, seed))
             for name, curriculum in self.study.curricula.items():
-                scores = self.scoring.of_curriculum(recipe, curriculum, seed)
-                batch_size = self.study.target.batch_size
-                for arm, pattern in ARMS.items():
-                    label = pattern.format(name)
-                    order = CurriculumOrderStep(label, arm, curriculum, base, scores, batch_size)
-                    runs.append(self._runs.target("target", recipe, order.name, order, seed))
+                if curriculum.seeds is not None and number >= curriculum.seeds:
+                    continue
+                if isinstance(curriculum, RhoLoss | OnlineEntropyV):
+                    runs += self._online(recipe, name, curriculum, base)
+                else:
+                    runs += self._precomputed(recipe, name, curriculum, base)
         return runs
+
+    def _precomputed(
+        self, recipe: str, name: str, curriculum: Precomputed, base: RandomOrderStep
+    ) -> list[TrainingStep]:
+        scores = self.scoring.of_curriculum(recipe, curriculum, base.seed)
+        batch_size, runs = self.study.target.batch_size, []
+        for arm, pattern in ARMS.items():
+            label = pattern.format(name)
+            order = CurriculumOrderStep(label, arm, curriculum, base, scores, batch_size)
+            runs.append(self._runs.target("target", recipe, label, order, base.seed))
+        return runs
+
+    def _online(
+        self, recipe: str, name: str, curriculum: Online, base: RandomOrderStep
+    ) -> list[TrainingStep]:
+        """Two runs that choose while they train, and one over what the first one chose."""
+        candidates = replace(base, count=base.count * curriculum.oversampling)
+        scores = self.scoring.of_curriculum(recipe, curriculum, base.seed)
+        runs = []
+        for inverted in (False, True):
+            label = ARMS["anti" if inverted else "curriculum"].format(name)
+            run = self._runs.target("target", recipe, label, candidates, base.seed)
+            selection = _selection(curriculum, inverted=inverted)
+            runs.append(
+                replace(
+                    run,
+                    training=replace(run.training, selection=selection),
+                    irreducible=scores if selection.policy == "rho-loss" else None,
+                )
+            )
+        label = ARMS["reshuffled"].format(name)
+        order = ReadReshuffledStep(label, runs[0], base)
+        return [*runs, self._runs.target("target", recipe, label, order, base.seed)]
+
+
+def _selection(curriculum: Online, *, inverted: bool) -> SelectionSpec:
+    if isinstance(curriculum, RhoLoss):
+        return SelectionSpec(
+            policy="rho-loss", oversampling=curriculum.oversampling, inverted=inverted
+        )
+    return SelectionSpec(
+        policy="entropy-v",
+        oversampling=curriculum.oversampling,
+        turn=curriculum.turn,
+        inverted=inverted,
+    )

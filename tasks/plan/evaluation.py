@@ -28,8 +28,12 @@ class EvaluationPlan:
             tokens_per_domain=wanted.tokens_per_domain, stride=wanted.stride, threads=threads
         )
         steps = [EvaluationStep(run, perplexity, text)]
+        if wanted.weight_bits is not None:
+            rounded = replace(perplexity, weight_bits=wanted.weight_bits)
+            steps.append(EvaluationStep(run, rounded, text))
         if wanted.multiple_choice and prepared.questions:
-            spec = MultipleChoiceSpec(shots=wanted.multiple_choice.shots, threads=threads)
+            asked = wanted.multiple_choice
+            spec = MultipleChoiceSpec(shots=asked.shots, subjects=asked.subjects, threads=threads)
             data: dict[str, Step] = {
                 "questions": prepared.questions,
                 "tokenizer": prepared.tokenizer,

@@ -49,6 +49,11 @@ class ScoresPlan:
         }
         return list(found.values())
 
+    def needs_proxy(self, curriculum: Curriculum) -> bool:
+        """Whether a curriculum ranks by what a proxy of this study measures."""
+        parts = self.study.scoring.combinations.get(curriculum.score, {curriculum.score: 1.0})
+        return curriculum.scores is None and any(name in FROM_PROXY for name in parts)
+
     def of_curriculum(self, recipe: str, curriculum: Curriculum, seed: int) -> Step:
         """The scores that a curriculum ranks by."""
         if curriculum.scores is None:

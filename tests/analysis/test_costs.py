@@ -3,7 +3,7 @@
 import pytest
 
 from curricle.analysis.content import ReportContent
-from curricle.analysis.costs import costs_of, scoring_charge
+from curricle.analysis.costs import costs_of, scoring_charge, selection_charge
 from curricle.analysis.results import results_table
 
 
@@ -32,3 +32,11 @@ def test_nothing_trained_costs_nothing() -> None:
     assert costs_of(empty).flops == 0.0
     assert costs_of(empty).share("proxy") == 0.0
     assert scoring_charge(empty, "learnability") is None
+
+
+def test_choosing_is_charged_on_top_of_training() -> None:
+    chosen = {"selection_seconds": 2.0, "selection_flops": 30, "seconds": 6.0, "training_flops": 60}
+    charge = selection_charge("rho", [chosen, {**chosen, "selection_seconds": 3.0}])
+    assert charge is not None
+    assert (charge.seconds_share, charge.flops_share) == (0.75, 0.5)
+    assert selection_charge("random", [{"seconds": 6.0, "training_flops": 60}]) is None

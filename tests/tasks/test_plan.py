@@ -122,3 +122,28 @@ def test_curricula_without_a_proxys_score_train_no_proxy(tiny_study: Path) -> No
     plan = make_plan(tiny_study, "curricula={easy: {pacing: sorted, score: unigram-entropy}}")
     assert plan.curricula.proxy_scores("untouched") == []
     assert {run.stage for run in plan.curricula.target_runs("untouched")} == {"target"}
+
+
+ONLINE = "curricula={rho: {pacing: rho-loss}, entropy: {pacing: online-entropy-v}}"
+
+
+def test_runs_that_choose_while_they_train_have_controls_too(tiny_study: Path) -> None:
+    plan = make_plan(tiny_study, ONLINE)
+    runs = [run for run in plan.curricula.target_runs("untouched") if run.training.seed == 0]
+    assert [run.curriculum for run in runs] == [
+        *("random", "rho", "anti-rho", "rho-reshuffled"),
+        *("entropy", "anti-entropy", "entropy-reshuffled"),
+    ]
+    rho, anti, reshuffled = runs[1:4]
+    assert rho.training.selection is not None
+    assert rho.order.random.count == 10 * rho.training.samples
+    assert anti.order.artifact == rho.order.artifact != runs[0].order.artifact
+    assert anti.artifact != rho.artifact
+    assert reshuffled.order.inputs == {"run": rho}
+    assert rho.inputs["irreducible"] in plan.curricula.proxy_scores("untouched")
+    assert "irreducible" not in runs[4].inputs
+    assert rho.flops == pytest.approx((1 + 10 / 3) * runs[0].flops)
+    needs = {
+        name: plan.curricula.scoring.needs_proxy(c) for name, c in plan.study.curricula.items()
+    }
+    assert needs == {"rho": True, "entropy": False}

@@ -77,6 +77,21 @@ class AveragingSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SelectionSpec:
+    """Which of a step's candidates are trained on; see `models/selection.py`.
+
+    `policy` is `rho-loss` or `entropy-v`; a step has `oversampling` batches of candidates. `turn`
+    is the share of the run at which `entropy-v` reaches the highest entropy. `inverted` chooses the
+    candidates that the policy would leave for last.
+    """
+
+    policy: str
+    oversampling: int
+    turn: float = 0.45
+    inverted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingSpec:
     """One training run: `steps` batches of `batch_size` samples, read in the order given beside it.
 
@@ -85,7 +100,7 @@ class TrainingSpec:
     samples (default: the batch in one). `precision` is `fp32`, or `bf16` for products in bf16 with
     fp32 master weights. Checkpoints are kept, and validation losses measured, after the given
     numbers of tokens, and always at the end. A loss more than `loss_spike` nats above the median of
-    the steps before it ends the run.
+    the steps before it ends the run. With a `selection` the order names candidates.
 
     The full state is kept after `states_at` tokens, for other runs to branch off. A run with
     `start_at` is such a branch: it begins with the state after so many tokens of an earlier run,
@@ -107,12 +122,18 @@ class TrainingSpec:
     start_at: int = 0
     validation_tokens_per_domain: int
     loss_spike: float = 4.0
+    selection: SelectionSpec | None = None
     threads: int = 1
 
     @property
     def samples(self) -> int:
-        """Samples the run reads."""
+        """Samples the run is trained on."""
         return self.batch_size * self.steps
+
+    @property
+    def candidates_per_step(self) -> int:
+        """Samples of the order that a step reads: its batch, or what that is chosen from."""
+        return self.batch_size * (self.selection.oversampling if self.selection else 1)
 
     @property
     def tokens_per_step(self) -> int:
@@ -172,11 +193,13 @@ class PerplexitySpec:
     """Perplexity of held-out documents, at most `tokens_per_domain` tokens of each domain.
 
     `stride` is how many tokens each window predicts once a document is longer than the model's
-    context; None: as many as the context, so that windows don't overlap.
+    context; None: as many as the context, so that windows don't overlap. With `weight_bits` the
+    model's matrices are rounded to so many bits first.
     """
 
     tokens_per_domain: int
     stride: int | None = None
+    weight_bits: int | None = None
     threads: int = 1
 
 

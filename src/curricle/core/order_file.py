@@ -8,6 +8,8 @@ import numpy.typing as npt
 from curricle.core.errors import InputError, IntegrityError
 
 ORDER = "order.npy"
+# What a run has read that chose among the samples of its order.
+READ = "read.npy"
 
 Order = npt.NDArray[np.int64]
 
@@ -33,6 +35,19 @@ def read_order(folder: Path, num_samples: int) -> Order:
             f"{folder / ORDER}: names sample {order.max()}, the dataset ends at {num_samples - 1}"
         )
     return order
+
+
+def write_read(folder: Path, samples: Order) -> None:
+    """Store the samples that a run chose, in the order in which it read them."""
+    np.save(folder / READ, samples, allow_pickle=False)
+
+
+def read_read(folder: Path) -> Order | None:
+    """The samples that a run chose; None if it read those of its order."""
+    if not (folder / READ).exists():
+        return None
+    samples: Order = np.load(folder / READ, allow_pickle=False)
+    return samples
 
 
 def batch_at(order: Order, step: int, batch_size: int) -> Order:
