@@ -27,7 +27,7 @@ from curricle.models.placement import Placement
 from curricle.models.training import TrainingRun
 from curricle.models.training_inputs import open_inputs
 from curricle.recipes.ordering import SampleTable, curriculum_order, random_order
-from curricle.recipes.specs.curricula import Curriculum
+from curricle.recipes.specs.curricula import Precomputed
 
 VOCABULARY, SAMPLES, DOMAINS = 4096, 200_000, ("a", "b", "c")
 ARMS: dict[str, dict[str, Any]] = {
@@ -92,7 +92,7 @@ def make_orders(folder: Path, inputs: dict[str, Path], spec: TrainingSpec) -> di
     orders: dict[str, Order] = {"random": base}
     for name, settings in ARMS.items():
         given = {"pacing": name, **settings}
-        curriculum: Curriculum = TypeAdapter(Curriculum).validate_python(given)
+        curriculum: Precomputed = TypeAdapter(Precomputed).validate_python(given)
         orders[name] = curriculum_order(curriculum, table, base, batch_size=spec.batch_size, seed=0)
     for name, order in orders.items():
         (folder / name).mkdir()

@@ -23,7 +23,7 @@ from pydantic import TypeAdapter
 
 from curricle.core.order_file import write_order
 from curricle.recipes.ordering import SampleTable, curriculum_order, partition, random_order
-from curricle.recipes.specs.curricula import Curriculum
+from curricle.recipes.specs.curricula import Precomputed
 
 SHARES = np.array([0.40, 0.20, 0.12, 0.10, 0.08, 0.06, 0.04])
 PACINGS: dict[str, dict[str, Any]] = {
@@ -60,7 +60,7 @@ class PeakMemory:
 def build(name: str, samples: int) -> dict[str, Any]:
     """Build one order and tell what it took."""
     settings = {"pacing": name, **PACINGS[name]}
-    curriculum: Curriculum = TypeAdapter(Curriculum).validate_python(settings)
+    curriculum: Precomputed = TypeAdapter(Precomputed).validate_python(settings)
     counts = (SHARES * samples).astype(np.int64)
     counts[0] += samples - counts.sum()
     domains = np.repeat(np.arange(len(SHARES), dtype=np.int16), counts)

@@ -22,4 +22,5 @@ def rounded(weight_RC: Tensor, bits: int) -> Tensor:
     """`weight_RC` with each row on a grid of 2^bits - 1 values around 0."""
     scale_R1 = weight_RC.abs().amax(dim=1, keepdim=True) / (2 ** (bits - 1) - 1)
     scale_R1 = scale_R1.clamp_min(torch.finfo(weight_RC.dtype).tiny)
-    return (weight_RC / scale_R1).round() * scale_R1
+    rounded_RC: Tensor = (weight_RC / scale_R1).round() * scale_R1
+    return rounded_RC

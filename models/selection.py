@@ -84,7 +84,7 @@ class Selection:
         assert self.irreducible is not None
         was_training = model.training
         model.eval()
-        parts = windows_NT1.split(CANDIDATES_AT_ONCE)
+        parts = torch.split(windows_NT1, CANDIDATES_AT_ONCE)
         loss_N = torch.cat([model.token_losses(part).mean(1) for part in parts]).double()
         model.train(was_training)
         return loss_N - torch.from_numpy(self.irreducible[samples_N]).to(loss_N.device)

@@ -195,7 +195,7 @@ class TrainingRun:
         chosen_BT1 = windows_NT1[places_B.to(windows_NT1.device)]
         self.read_digest = next_digest(self.read_digest, chosen_BT1.cpu().numpy())
         micro = self.spec.micro_batch_size or self.spec.batch_size
-        return chosen_BT1.unflatten(0, (-1, micro)), self.read_digest
+        return chosen_BT1.view(-1, micro, chosen_BT1.shape[1]), self.read_digest
 
     def _update(self, step: int, windows_MBT1: Tensor) -> None:
         """One optimizer step on the gradient accumulated over the micro-batches."""

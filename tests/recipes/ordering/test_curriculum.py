@@ -10,7 +10,7 @@ from curricle.core.errors import InputError
 from curricle.core.pacing import rising_and_falling
 from curricle.recipes.ordering import SampleTable, curriculum_order, random_order
 from curricle.recipes.ordering.growing_pool import ranked_members
-from curricle.recipes.specs.curricula import Curriculum
+from curricle.recipes.specs.curricula import Precomputed
 
 SAMPLES = 300
 NAMES = ("a", "b", "c")
@@ -30,14 +30,14 @@ PACINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def spec(pacing: str, **changes: Any) -> Curriculum:
+def spec(pacing: str, **changes: Any) -> Precomputed:
     settings = {"pacing": pacing, **PACINGS[pacing], **changes}
-    parsed: Curriculum = TypeAdapter(Curriculum).validate_python(settings)
+    parsed: Precomputed = TypeAdapter(Precomputed).validate_python(settings)
     return parsed
 
 
 def order_of(
-    curriculum: Curriculum, count: int = 96, *, seed: int = 1, anti: bool = False
+    curriculum: Precomputed, count: int = 96, *, seed: int = 1, anti: bool = False
 ) -> np.ndarray:
     base = random_order(POOL, count, seed)
     return curriculum_order(curriculum, TABLE, base, batch_size=8, seed=seed, anti=anti)
