@@ -10,6 +10,7 @@ import pandas as pd
 
 from curricle.analysis.cautions import Caution
 from curricle.analysis.comparison import Comparison
+from curricle.analysis.cost_matching import EqualCost
 from curricle.analysis.costs import Costs, ScoringCharge, SelectionCharge
 from curricle.analysis.documents import DocumentComparison
 from curricle.analysis.formatting import rate
@@ -36,10 +37,12 @@ class ReportContent:
 
     `comparisons` hold each curriculum's arm against the random order and, where asked for, against
     its own controls; `curricula` names the arms that are in question rather than controls.
-    `curves` has columns arm, seed, tokens, value (validation loss). `evaluation` are rows of the
-    results table for the targets, `documents` their arms compared document by document, `subjects`
-    their `accuracy_table`. `scores` has columns domain, score: the values of the first score,
-    `score`; `score_facts` are labelled facts about it, `score_qualities` what all are worth.
+    `by_schedule` compares the curricula with random order under each of several schedules,
+    `equal_costs` at equal cost. `curves` has columns arm, seed, tokens, value (validation loss).
+    `evaluation` are rows of the results table for the targets, `documents` their arms compared
+    document by document, `subjects` their `accuracy_table`. `scores` has columns domain, score: the
+    values of the first score, `score`; `score_facts` are labelled facts about it,
+    `score_qualities` what all are worth.
 
     `corpus` has columns recipe, domain, documents, tokens; `drops` recipe, reason, documents;
     `recipes` recipe, dimension, role, description. `provenance` are labelled facts, `spec` is the
@@ -56,6 +59,7 @@ class ReportContent:
     confirmation: Ranking | None = None
     domains: Mapping[str, Ranking] = field(default_factory=dict)
     comparisons: tuple[Comparison, ...] = ()
+    by_schedule: Mapping[str, tuple[Comparison, ...]] = field(default_factory=dict)
     curricula: tuple[str, ...] = ()
     curves: pd.DataFrame | None = None
     evaluation: pd.DataFrame | None = None
@@ -70,6 +74,7 @@ class ReportContent:
     costs: Costs | None = None
     charges: tuple[ScoringCharge, ...] = ()
     selections: tuple[SelectionCharge, ...] = ()
+    equal_costs: tuple[EqualCost, ...] = ()
     corpus: pd.DataFrame | None = None
     drops: pd.DataFrame | None = None
     recipes: pd.DataFrame | None = None

@@ -10,6 +10,6 @@ from curricle.tasks.session import Session
 @stage("pretrain", after=[score])
 def pretrain(session: Session, plan: StudyPlan) -> None:
     """Train every arm with every seed."""
-    produce_all(
-        "training targets", plan.curricula.target_runs(plan.ranking.decide(session.store).best)
-    )
+    recipe, curricula = plan.ranking.decide(session.store).best, plan.curricula
+    produce_all("training targets", curricula.target_runs(recipe))
+    produce_all("training targets at other costs and schedules", curricula.side_runs(recipe))

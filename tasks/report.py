@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,24 +14,24 @@ from ruamel.yaml import YAML
 
 from curricle.analysis.accuracies import accuracy_table
 from curricle.analysis.cautions import Caution, movement_cautions
-from curricle.analysis.comparison import Comparison, compare_arms
 from curricle.analysis.content import ReportContent
-from curricle.analysis.costs import costs_of, scoring_charge, selection_charge
+from curricle.analysis.costs import costs_of
 from curricle.analysis.documents import DocumentComparison, compare_documents
 from curricle.analysis.multiple_choice import LetterReport, letter_report
 from curricle.analysis.plots.rankings import ranking_figure
 from curricle.analysis.plots.style import to_png
 from curricle.analysis.ranking import rank_domains
 from curricle.analysis.report import render_report
-from curricle.analysis.results import arms_table, ranking_table, write_results
+from curricle.analysis.results import ranking_table, write_results
 from curricle.analysis.summary import render_summary
 from curricle.core import provenance
 from curricle.core.plain import to_plain
 from curricle.core.store import Store
 from curricle.core.token_dataset import read_manifest
 from curricle.recipes.study import Study
+from curricle.tasks.comparisons import by_schedule, charges_of, comparisons_of, main_targets
 from curricle.tasks.evaluation import EvaluationStep
-from curricle.tasks.plan import ARMS, RANDOM, StudyPlan
+from curricle.tasks.plan import RANDOM, StudyPlan
 from curricle.tasks.results import collect_results
 from curricle.tasks.score_quality import scored_samples
 from curricle.tasks.session import Session
@@ -105,7 +105,7 @@ def gather(plan: StudyPlan, store: Store) -> ReportContent:
     """What the store holds of the study now, as the report's content."""
     results = collect_results(plan, store)
     rankings = _rankings(plan, store, results)
-    targets = results[results["stage"] == "target"]
+    targets = main_targets(plan, results)
     labels = list(plan.study.curricula)
     decision = plan.ranking.decide(store)
     done = all(
@@ -118,7 +118,8 @@ def gather(plan: StudyPlan, store: Store) -> ReportContent:
         tiny_rate=plan.study.proxy.tiny_rate,
         standard_rate=plan.study.proxy.standard_rate,
         **rankings,
-        comparisons=_comparisons(targets, labels),
+        comparisons=comparisons_of(targets, labels),
+        by_schedule=by_schedule(plan, results),
         curricula=tuple(labels),
         curves=_curves(plan, store, decision.best),
         evaluation=targets if len(targets) else None,
@@ -126,7 +127,7 @@ def gather(plan: StudyPlan, store: Store) -> ReportContent:
         **_multiple_choice(plan, store, decision.best),
         **_scores(plan, store, decision.best),
         costs=costs_of(results) if len(results) else None,
-        **_charges(plan, store, results, decision.best),
+        **charges_of(plan, store, results, decision.best),
         **_corpus(plan, store),
         cautions=_cautions(results, plan),
         provenance=_provenance(plan.study),
@@ -165,17 +166,6 @@ def _curves(plan: StudyPlan, store: Store, best: str) -> pd.DataFrame | None:
     return pd.DataFrame(rows, columns=["arm", "seed", "tokens", "value"])
 
 
-def _comparisons(targets: pd.DataFrame, curricula: Sequence[str]) -> tuple[Comparison, ...]:
-    """Each curriculum against random, against its anti-curriculum and against its own samples."""
-    if targets.empty or not curricula or set(targets["curriculum"]) == {RANDOM}:
-        return ()
-    others = [pattern for arm, pattern in ARMS.items() if arm != "curriculum"]
-    have = set(targets["curriculum"])
-    pairs = [(name, other.format(name)) for name in curricula for other in others]
-    pairs = [pair for pair in pairs if have.issuperset(pair)]
-    return compare_arms(arms_table(targets), RANDOM, also=pairs)
-
-
 def _documents(plan: StudyPlan, store: Store, recipe: str) -> tuple[DocumentComparison, ...]:
     """The arms against the random order, on the documents of each."""
     tables: dict[str, list[pd.DataFrame]] = {}
@@ -206,21 +196,6 @@ def _multiple_choice(plan: StudyPlan, store: Store, recipe: str) -> dict[str, An
     return {
         "letters": tuple(reports),
         "subjects": accuracy_table(tables) if tables else None,
-    }
-
-
-def _charges(plan: StudyPlan, store: Store, results: pd.DataFrame, recipe: str) -> dict[str, Any]:
-    """What each curriculum's scores cost, and its choices while it trained."""
-    curricula, runs = plan.study.curricula, plan.curricula.target_runs(recipe)
-    proxied = [name for name, item in curricula.items() if plan.curricula.scoring.needs_proxy(item)]
-    done = [run for run in runs if run.training.selection and store.exists(run.artifact)]
-    facts: dict[str, list[dict[str, Any]]] = {}
-    for run in done:
-        facts.setdefault(run.curriculum, []).append(store.facts(run.artifact))
-    found = (selection_charge(name, facts.get(name, [])) for name in curricula)
-    return {
-        "charges": tuple(filter(None, (scoring_charge(results, name) for name in proxied))),
-        "selections": tuple(filter(None, found)),
     }
 
 

@@ -26,6 +26,7 @@ def collect_results(plan: StudyPlan, store: Store) -> pd.DataFrame:
         *plan.ranking.runs(),
         *plan.ranking.confirmation_runs(decision.confirmed),
         *targets,
+        *plan.curricula.side_runs(decision.best),
     ]
     steps: list[RowStep] = [*runs, *plan.evaluation.steps(targets)]
     steps += plan.curricula.proxy_scores(decision.best)

@@ -1,5 +1,6 @@
 """Steps that score samples in workers: statistics of their tokens, and losses under a proxy."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -106,6 +107,7 @@ class LearnabilityStep(Step):
         self, session: Session, inputs: Mapping[str, Path], folder: Path
     ) -> Mapping[str, Any]:
         """Score the dataset's parts side by side, each resumable, and write all scores."""
+        started = time.monotonic()
         length = self.proxy.training.model.sequence_length
         dataset = TokenDataset(inputs["dataset"], length)
         sizes = [samples for _, samples in dataset.samples_by_shard()]
@@ -121,7 +123,12 @@ class LearnabilityStep(Step):
             _place(folder, part).rmdir()
         best = self._write(dataset, losses_CHN, folder)
         flops = sum(fact["flops"] for fact in facts)
-        return {"samples": len(dataset), "flops": flops, "irreducible_from": best}
+        return {
+            "samples": len(dataset),
+            "flops": flops,
+            "irreducible_from": best,
+            "seconds": time.monotonic() - started,
+        }
 
     def _run(
         self,

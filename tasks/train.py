@@ -25,8 +25,8 @@ from curricle.tasks.tracking import TrackedRun
 class TrainingStep(Step):
     """A training run and its place in the study.
 
-    `stage`, `recipe` and `curriculum` describe it and are no part of its identity: a run that two
-    stages need is trained once.
+    `stage`, `recipe`, `curriculum` and `schedule` (a name for it, where a study has several)
+    describe it and are no part of its identity: a run that two stages need is trained once.
     """
 
     kind: ClassVar[str] = "checkpoint"
@@ -38,6 +38,7 @@ class TrainingStep(Step):
     order: OrderStep
     validation: DatasetStep
     irreducible: Step | None = None
+    schedule: str | None = None
 
     @property
     def learning_rate(self) -> float:
@@ -59,6 +60,7 @@ class TrainingStep(Step):
     def label(self) -> str:
         """Stage, recipe or curriculum, rate and seed."""
         what = self.curriculum if self.stage == "target" else self.recipe
+        what += f", {self.schedule}" if self.schedule else ""
         return f"{self.stage} {what}, rate {self.learning_rate:g}, seed {self.training.seed}"
 
     @property
@@ -98,7 +100,7 @@ class TrainingStep(Step):
             "size": self.training.model.size,
             "parameters": facts["parameters"],
             "learning_rate": self.learning_rate,
-            "schedule": self.training.optimizer.schedule,
+            "schedule": self.schedule or self.training.optimizer.schedule,
             "seed": self.training.seed,
             "tokens": self.training.tokens,
             "flops": facts["training_flops"] + facts.get("selection_flops", 0),

@@ -38,6 +38,7 @@ def curricula_section(content: ReportContent) -> Markup | None:
             )
         )
     parts += [_curves(content), *_charges(content), *_selections(content)]
+    parts += [_equal_costs(content), _by_schedule(content)]
     return markup.section("curricula", "Curricula", *parts)
 
 
@@ -123,6 +124,46 @@ def _charges(content: ReportContent) -> Iterator[Markup]:
             f"{formatting.quantity(charge.extra_tokens)} tokens more.",
             class_="note",
         )
+
+
+def _equal_costs(content: ReportContent) -> Markup | None:
+    """The curricula against as much random order as their scores and choices would pay for."""
+    if not content.equal_costs:
+        return None
+    columns = [
+        Column("At equal cost", numeric=False),
+        Column("by", numeric=False),
+        Column("Charge", hint="of a target run"),
+        *_columns(formatting.level(content.equal_costs[0].comparison.confidence))[3:],
+    ]
+    rows = [
+        [
+            item.curriculum,
+            item.basis + (", extrapolated" if item.is_extrapolated else ""),
+            Value(formatting.percent(item.share), item.share),
+            *row[3:],
+        ]
+        for item in content.equal_costs
+        for row in _rows((item.comparison,))
+    ]
+    return markup.table(columns, rows)
+
+
+def _by_schedule(content: ReportContent) -> Markup | None:
+    """The curricula against random order under each schedule."""
+    if not content.by_schedule:
+        return None
+    first = next(iter(content.by_schedule.values()))[0]
+    columns = [
+        Column("Schedule", numeric=False),
+        *_columns(formatting.level(first.confidence)),
+    ]
+    rows = [
+        [schedule, *row]
+        for schedule, comparisons in content.by_schedule.items()
+        for row in _rows(comparisons)
+    ]
+    return markup.table(columns, rows)
 
 
 def _selections(content: ReportContent) -> Iterator[Markup]:

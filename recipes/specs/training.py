@@ -1,11 +1,13 @@
 """How models are trained: the proxies that rank, and the targets."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from curricle.core.jobs import AveragingSpec, OptimizerSpec
 from curricle.recipes.specs.base import (
+    Name,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
@@ -115,8 +117,34 @@ class Proxy(Training):
         return max(self.learning_rates)
 
 
+class Schedule(Spec):
+    """Another way from the peak rate to the end; see `Training` for its settings."""
+
+    schedule: Literal["constant", "linear", "cosine", "wsd"]
+    final_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
+    decay_fraction: ProperFraction = 0.2
+    averaging: Averaging | None = None
+
+
 class Target(Training):
-    """The larger model; `confirm` recipes (best, middle, bad control) are trained at its size."""
+    """The larger model; `confirm` recipes (best, middle, bad control) are trained at its size.
+
+    Under each of `schedules`, too, it is trained in random order and under each curriculum: a
+    curriculum's gain may lie in what it reads while the rate falls. `longer` adds a random order of
+    so many times the tokens, by which curricula are compared at equal cost.
+    """
 
     learning_rate: PositiveFloat
     confirm: Annotated[int, Field(ge=2)] = 3
+    schedules: Mapping[Name, Schedule] = Field(default_factory=dict)
+    longer: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _schedules_have_names_of_their_own(self) -> Self:
+        if self.schedule in self.schedules:
+            refuse(
+                f"schedules: {self.schedule!r}, as the target's own schedule is called",
+                "names of their own",
+                "rename it, or leave it out",
+            )
+        return self

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from curricle.core.store import Artifact, Store
 from curricle.recipes.study import Study
-from curricle.tasks.plan.curricula import ARMS, CurriculaPlan
+from curricle.tasks.plan.curricula import ARMS, LONGER, CurriculaPlan
 from curricle.tasks.plan.evaluation import EvaluationPlan
 from curricle.tasks.plan.preparation import Preparation
 from curricle.tasks.plan.ranking import Decision, RankingPlan
 from curricle.tasks.plan.runs import RANDOM, Runs
 from curricle.tasks.step import Step, with_inputs
 
-__all__ = ["ARMS", "RANDOM", "Decision", "StudyPlan"]
+__all__ = ["ARMS", "LONGER", "RANDOM", "Decision", "StudyPlan"]
 
 
 class StudyPlan:
@@ -38,7 +38,7 @@ class StudyPlan:
             "rank": [self.ranking.step()],
             "confirm": [self.ranking.confirmation(decision.confirmed)],
             "score": scored,
-            "pretrain": targets,
+            "pretrain": [*targets, *self.curricula.side_runs(decision.best)],
             "evaluate": self.evaluation.steps(targets),
         }
         seen: set[Artifact] = set()

@@ -11,6 +11,7 @@ from curricle.tasks.scores import LearnabilityStep
 from curricle.tasks.step import with_inputs
 from curricle.tasks.train import TrainingStep
 
+LONGER = "random-longer"
 ARMS: dict[Arm, str] = {"curriculum": "{}", "anti": "anti-{}", "reshuffled": "{}-reshuffled"}
 
 
@@ -44,6 +45,19 @@ class CurriculaPlan:
                     runs += self._online(recipe, name, curriculum, base)
                 else:
                     runs += self._precomputed(recipe, name, curriculum, base)
+        return runs
+
+    def side_runs(self, recipe: str) -> list[TrainingStep]:
+        """Targets that put the others into perspective: more tokens, other schedules."""
+        target, runs = self.study.target, []
+        if target.longer is not None and self.study.curricula:
+            runs += [
+                self._runs.longer_target(recipe, LONGER, target.longer, seed) for seed in self.seeds
+            ]
+        arms = (RANDOM, *self.study.curricula)
+        crossed = [run for run in self.target_runs(recipe) if run.curriculum in arms]
+        for name, schedule in target.schedules.items():
+            runs += [self._runs.under_schedule(run, name, schedule) for run in crossed]
         return runs
 
     def _precomputed(

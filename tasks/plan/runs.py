@@ -1,9 +1,10 @@
 """The training runs of a study: settings, an order and a seed made into one step."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from curricle.core.jobs import TrainingSpec
-from curricle.recipes.specs.training import Proxy, Target, Training
+from curricle.recipes.specs.training import Proxy, Schedule, Target, Training
 from curricle.tasks.order import OrderStep, RandomOrderStep
 from curricle.tasks.plan.orders import Orders
 from curricle.tasks.plan.preparation import Preparation
@@ -50,6 +51,27 @@ class Runs:
         target = self.study.target
         rate, points = target.learning_rate, self.sharpness_points()
         return self._run(stage, recipe, curriculum, target, rate, seed, order, points)
+
+    def longer_target(self, recipe: str, curriculum: str, longer: float, seed: int) -> TrainingStep:
+        """A target of `longer` times the tokens, in random order."""
+        target = self.study.target
+        settings = target.model_copy(update={"tokens": round(target.tokens * longer)})
+        count = self._samples(settings, settings.tokens)
+        order = self.orders.random(recipe, "target", count, seed)
+        rate = target.learning_rate
+        return self._run("target", recipe, curriculum, settings, rate, seed, order)
+
+    def under_schedule(self, run: TrainingStep, name: str, schedule: Schedule) -> TrainingStep:
+        """The same run under another schedule."""
+        changes = {key: getattr(schedule, key) for key in Schedule.model_fields}
+        settings = self.study.target.model_copy(update=changes)
+        training = replace(
+            run.training,
+            optimizer=settings.optimizer_spec(run.learning_rate),
+            averaging=settings.averaging_spec,
+            checkpoints_at=(),
+        )
+        return replace(run, training=training, schedule=name)
 
     def target_order(self, recipe: str, seed: int) -> RandomOrderStep:
         """The random order of a target."""

@@ -10,6 +10,7 @@ import pytest
 from curricle.analysis.accuracies import accuracy_table
 from curricle.analysis.comparison import compare_arms
 from curricle.analysis.content import ReportContent, ScoredText
+from curricle.analysis.cost_matching import compare_at_equal_cost
 from curricle.analysis.costs import costs_of, scoring_charge
 from curricle.analysis.documents import DocumentComparison, compare_documents
 from curricle.analysis.multiple_choice import LetterReport, letter_report
@@ -261,6 +262,17 @@ def make_content(recipes: dict[str, tuple[float, float]] = RECIPES) -> ReportCon
         else None,
         domains=rank_domains(tiny, baseline, roles, order_only=order_only),
         comparisons=compare_arms(arms_table(results), "random", also=[reshuffled]),
+        by_schedule={
+            "cosine": compare_arms(arms_table(results), "random")[:1],
+            "constant, averaged": compare_arms(arms_table(results), "random")[:1],
+        },
+        equal_costs=compare_at_equal_cost(
+            arms_table(results),
+            {"learnability": {"operations": 0.4, "time": 0.7}},
+            control="random",
+            longer="anti-learnability",
+            factor=1.5,
+        ),
         curricula=("learnability",),
         curves=_curves(),
         evaluation=results[results["stage"] == "target"],

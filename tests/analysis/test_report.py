@@ -163,3 +163,9 @@ def test_three_hundred_recipes_stay_a_page() -> None:
     assert len(page) < 4_000_000
     assert "All pairs (44,850)" in page
     assert page.count("<tr") < 1_000
+
+
+def test_equal_cost_and_schedules_have_tables(content: ReportContent) -> None:
+    page = render_report(content)
+    assert "time, extrapolated" in page
+    assert "constant, averaged" in page

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from curricle.core.errors import InputError
 from curricle.core.store import Artifact
 from curricle.recipes.loading import load_study
 from curricle.tasks.plan import StudyPlan
@@ -143,7 +144,42 @@ def test_runs_that_choose_while_they_train_have_controls_too(tiny_study: Path) -
     assert rho.inputs["irreducible"] in plan.curricula.proxy_scores("untouched")
     assert "irreducible" not in runs[4].inputs
     assert rho.flops == pytest.approx((1 + 10 / 3) * runs[0].flops)
-    needs = {
-        name: plan.curricula.scoring.needs_proxy(c) for name, c in plan.study.curricula.items()
-    }
-    assert needs == {"rho": True, "entropy": False}
+    needs_proxy = plan.curricula.scoring.needs_proxy
+    assert [needs_proxy(item) for item in plan.study.curricula.values()] == [True, False]
+
+
+def test_a_curriculum_may_have_fewer_seeds_than_the_random_order(tiny_study: Path) -> None:
+    curricula = "curricula={main: {}, other: {full_at: 1.0, seeds: 3}}"
+    plan = make_plan(tiny_study, "target.seeds=4", curricula)
+    arms = Counter(run.curriculum for run in plan.curricula.target_runs("untouched"))
+    assert (arms["random"], arms["anti-main"], arms["other"], arms["anti-other"]) == (4, 4, 3, 3)
+    with pytest.raises(InputError, match="5 seeds, expected at most target.seeds, 3"):
+        make_plan(tiny_study, "curricula.main={seeds: 5}")
+
+
+def test_rounded_weights_are_evaluated_beside_the_others(tiny_study: Path) -> None:
+    plan = make_plan(tiny_study, "evaluation.weight_bits=6")
+    steps = plan.evaluation.steps(plan.curricula.target_runs("untouched")[:1])
+    perplexities = [step for step in steps if step.job_kind == "perplexity"]
+    assert [step.weight_bits for step in perplexities] == [None, 6]
+    assert perplexities[1].name == f"{perplexities[0].name}-int6"
+
+
+def test_more_tokens_and_other_schedules_put_targets_into_perspective(tiny_study: Path) -> None:
+    soft = "soft: {schedule: cosine, final_fraction: 0.33}"
+    averaged = "averaged: {schedule: constant, averaging: {method: ema}}"
+    schedules = f"target.schedules={{flat: {{schedule: linear}}, {soft}, {averaged}}}"
+    plan = make_plan(tiny_study, schedules, "target.longer=1.5")
+    runs = plan.curricula.side_runs("untouched")
+    kinds = Counter((run.schedule, run.curriculum) for run in runs)
+    arms = ("random", "learnability")
+    crossed = {(name, arm) for name in ("flat", "soft", "averaged") for arm in arms}
+    assert kinds == {(None, "random-longer"): 3, **dict.fromkeys(crossed, 3)}
+    assert len(fingerprints(runs)) == len(runs)
+    longer = runs[0]
+    assert longer.training.tokens == 1.5 * plan.study.target.tokens
+    run = next(run for run in runs if run.schedule == "soft")
+    assert run.training.optimizer.final_fraction == 0.33
+    assert run.columns({"parameters": 1, "training_flops": 1})["schedule"] == "soft"
+    with pytest.raises(InputError, match="schedules: 'constant', as the target's own"):
+        make_plan(tiny_study, "target.schedules={constant: {schedule: cosine}}")

@@ -1,0 +1,123 @@
+"""The arms of a study against their controls: as they are, at equal cost, under each schedule."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from curricle.analysis.comparison import Comparison, compare_arms
+from curricle.analysis.cost_matching import EqualCost, compare_at_equal_cost
+from curricle.analysis.costs import (
+    ScoringCharge,
+    SelectionCharge,
+    scoring_charge,
+    selection_charge,
+)
+from curricle.analysis.results import arms_table
+from curricle.core.store import Store
+from curricle.tasks.plan import ARMS, LONGER, RANDOM, StudyPlan
+
+Facts = dict[str, list[dict[str, Any]]]
+OPERATIONS, TIME = "operations", "time"
+CONFIDENCE = 0.95
+
+
+def main_targets(plan: StudyPlan, results: pd.DataFrame) -> pd.DataFrame:
+    """The targets' rows of the study's own schedule and tokens."""
+    rows = results[results["stage"] == "target"]
+    mine = rows["schedule"] == plan.study.target.schedule
+    return rows[mine & (rows["curriculum"] != LONGER)]
+
+
+def comparisons_of(targets: pd.DataFrame, curricula: Sequence[str]) -> tuple[Comparison, ...]:
+    """Each curriculum against random, against its anti-curriculum and against its own samples."""
+    if targets.empty or not curricula or set(targets["curriculum"]) == {RANDOM}:
+        return ()
+    others = [pattern for arm, pattern in ARMS.items() if arm != "curriculum"]
+    have = set(targets["curriculum"])
+    pairs = [(name, other.format(name)) for name in curricula for other in others]
+    pairs = [pair for pair in pairs if have.issuperset(pair)]
+    return compare_arms(arms_table(targets), RANDOM, also=pairs)
+
+
+def by_schedule(plan: StudyPlan, results: pd.DataFrame) -> dict[str, tuple[Comparison, ...]]:
+    """The curricula against random order under each schedule, all of which hold jointly."""
+    names = (plan.study.target.schedule, *plan.study.target.schedules)
+    arms = (RANDOM, *plan.study.curricula)
+    rows = results[(results["stage"] == "target") & results["curriculum"].isin(arms)]
+    level, found = 1 - (1 - CONFIDENCE) / len(names), {}
+    for name in names if len(names) > 1 else ():
+        mine = rows[rows["schedule"] == name]
+        if set(mine["curriculum"]) > {RANDOM}:
+            compared = compare_arms(arms_table(mine), RANDOM, confidence=level)
+            found[name] = tuple(item for item in compared if item.domain == "average")
+    return found
+
+
+def charges_of(plan: StudyPlan, store: Store, results: pd.DataFrame, recipe: str) -> dict[str, Any]:
+    """What each curriculum's scores and choices cost, and comparisons at equal cost."""
+    curricula, facts = plan.study.curricula, _facts(plan, store, recipe)
+    proxied = [name for name, item in curricula.items() if plan.curricula.scoring.needs_proxy(item)]
+    targets = main_targets(plan, results)
+    charged = pd.concat([targets, results[results["stage"] == "scoring"]])
+    charges = {name: scoring_charge(charged, name) for name in proxied}
+    selections = {name: selection_charge(name, facts.get(name, [])) for name in curricula}
+    shares = {
+        name: {
+            OPERATIONS: _operations(facts, charges.get(name), selections[name]),
+            TIME: _seconds(plan, store, recipe, facts, name),
+        }
+        for name in curricula
+        if {name, RANDOM} <= set(facts)
+    }
+    return {
+        "charges": tuple(filter(None, charges.values())),
+        "selections": tuple(filter(None, selections.values())),
+        "equal_costs": _equal_costs(plan, results, shares),
+    }
+
+
+def _equal_costs(
+    plan: StudyPlan, results: pd.DataFrame, shares: Mapping[str, Mapping[str, float]]
+) -> tuple[EqualCost, ...]:
+    factor = plan.study.target.longer
+    if factor is None:
+        return ()
+    rows = results[
+        (results["stage"] == "target") & (results["schedule"] == plan.study.target.schedule)
+    ]
+    table = arms_table(rows) if len(rows) else pd.DataFrame(columns=["arm"])
+    return compare_at_equal_cost(table, shares, control=RANDOM, longer=LONGER, factor=factor)
+
+
+def _facts(plan: StudyPlan, store: Store, recipe: str) -> Facts:
+    """The records' facts of the finished targets, by arm."""
+    found: Facts = {}
+    for run in plan.curricula.target_runs(recipe):
+        if store.exists(run.artifact):
+            found.setdefault(run.curriculum, []).append(store.facts(run.artifact))
+    return found
+
+
+def _operations(
+    facts: Facts, charge: ScoringCharge | None, choice: SelectionCharge | None
+) -> float:
+    """A curriculum's scores and choices in operations, as a share of a random run's."""
+    random = float(np.mean([item["training_flops"] for item in facts[RANDOM]]))
+    scored = charge.scoring_flops / random if charge else 0.0
+    return scored + (choice.flops_share if choice else 0.0)
+
+
+def _seconds(plan: StudyPlan, store: Store, recipe: str, facts: Facts, name: str) -> float:
+    """A curriculum's scores and choices in seconds, as a share of a random run's."""
+    random = float(np.mean([item["seconds"] for item in facts[RANDOM]]))
+    chosen = float(np.mean([item.get("selection_seconds", 0.0) for item in facts[name]]))
+    if not plan.curricula.scoring.needs_proxy(plan.study.curricula[name]):
+        return chosen / random
+    scored = [
+        store.facts(step.artifact)["seconds"] + store.facts(step.proxy.artifact)["seconds"]
+        for step in plan.curricula.proxy_scores(recipe)
+        if store.exists(step.artifact)
+    ]
+    return (float(np.mean(scored)) + chosen) / random
