@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 from curricle.core.scores_file import column_of, read_halves, read_scores, write_scores
 from curricle.core.token_dataset import DOCUMENTS, TokenDataset
 from curricle.recipes.document_file import Documents
-from curricle.recipes.given_columns import content_of_column, given_values
+from curricle.recipes.given_scores import given_scores
 from curricle.recipes.measuring import read_columns
+from curricle.recipes.named_texts import content_of
 from curricle.recipes.sample_scores import sample_means, weighted_ranks
 from curricle.recipes.sample_texts import sample_text_statistics
-from curricle.recipes.specs.scoring import GivenColumn
+from curricle.recipes.specs.measurements import GivenScores
 from curricle.tasks.dataset import DatasetStep
 from curricle.tasks.documents import MeasurementStep, table_of
 from curricle.tasks.session import Session
@@ -120,13 +121,13 @@ class SampleTextScoresStep(Step):
 class DocumentColumnStep(Step):
     """A number that each document brings, as a score of the samples cut from it.
 
-    Without a file it is the document's length in tokens.
+    Without a table it is the document's length in tokens.
     """
 
     kind: ClassVar[str] = "scores"
     verb: ClassVar[str] = "score samples"
     score: str
-    given: GivenColumn | None
+    given: GivenScores | None
     dataset: DatasetStep
     sequence_length: int
 
@@ -137,12 +138,11 @@ class DocumentColumnStep(Step):
 
     @functools.cached_property
     def spec(self) -> Mapping[str, Any]:
-        """Score, window, and the file's content."""
+        """Score, window, and the table's content."""
         spec = {"scores": "column", "score": self.score, "sequence_length": self.sequence_length}
         if self.given is None:
             return spec
-        names = {"column": self.given.column, "id_column": self.given.id_column}
-        return {**spec, **names, "content": content_of_column(self.given)}
+        return {**spec, **self.given.identity, "content": content_of((), (), (self.given.scores,))}
 
     @property
     def inputs(self) -> Mapping[str, Step]:
@@ -155,12 +155,12 @@ class DocumentColumnStep(Step):
         """Write the scores."""
         del session
         table = pq.read_table(inputs["dataset"] / DOCUMENTS, columns=["id", "tokens"])
-        names = table["id"].to_pylist()
         if self.given is None:
-            values = dict(zip(names, map(float, table["tokens"].to_pylist()), strict=True))
+            values = table["tokens"].to_numpy().astype(np.float64)
         else:
-            values = given_values(self.given, names)
-        means = sample_means(inputs["dataset"], self.sequence_length, values)
+            values = given_scores(self.given, table["id"])
+        by_id = dict(zip(table["id"].to_pylist(), values.tolist(), strict=True))
+        means = sample_means(inputs["dataset"], self.sequence_length, by_id)
         domains = _domains(inputs["dataset"], self.sequence_length)
         write_scores(folder, domains, {column_of(self.score): means})
         return {"samples": len(means), "flops": 0}

@@ -15,6 +15,7 @@ from curricle.recipes.specs.base import (
     Spec,
     refuse,
 )
+from curricle.recipes.specs.measurements import GivenScores
 from curricle.recipes.text_statistics import STATISTICS
 
 FROM_PROXY = tuple(name.replace("_", "-") for name in PROXY_SCORES)
@@ -26,21 +27,13 @@ BUILT_IN = (*FROM_PROXY, *FROM_TOKENS, *FROM_TEXT, LENGTH)
 Weight = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class GivenColumn(Spec):
-    """A column of a Parquet or CSV file with a row per document, found by the document's id."""
-
-    path: str
-    column: str
-    id_column: str = "id"
-
-
 class Scoring(Spec):
     """How samples are scored: by a proxy per seed, trained on samples that no target reads.
 
     `holdout` is the share of the samples set aside for the proxy; `early` the share of its run
     after which the early checkpoint is taken, `late` those whose mean loss counts as late.
-    `compare` are further scores to measure and report. `columns` are scores that the user brings,
-    `combinations` weighted means of the ranks that scores give inside each domain.
+    `compare` are further scores to measure and report. `columns` are numbers that a table has for
+    each document, `combinations` weighted means of the ranks that scores give inside each domain.
     """
 
     tokens: PositiveInt
@@ -49,7 +42,7 @@ class Scoring(Spec):
     early: ProperFraction = 0.2
     late: tuple[Fraction, ...] = (0.8, 0.9, 1.0)
     compare: tuple[str, ...] = ()
-    columns: Mapping[Name, GivenColumn] = Field(default_factory=dict)
+    columns: Mapping[Name, GivenScores] = Field(default_factory=dict)
     combinations: Mapping[Name, Annotated[Mapping[str, Weight], Field(min_length=1)]] = Field(
         default_factory=dict
     )
@@ -69,6 +62,13 @@ class Scoring(Spec):
         for name in (*self.columns, *self.combinations):
             if name in BUILT_IN or (name in self.columns and name in self.combinations):
                 refuse(f"score {name!r}, twice", "names of their own", "rename it")
+        for name, column in self.columns.items():
+            if column.missing != "error":
+                refuse(
+                    f"score {name!r}: documents without one dropped",
+                    "a number for every document",
+                    "leave missing out, or drop the documents in a recipe's step",
+                )
         for name in self.compare:
             self.check_known(name)
         simple = (*BUILT_IN, *self.columns)

@@ -2,6 +2,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from curricle.core.errors import InputError
@@ -99,14 +101,15 @@ def test_inputs_come_before_what_needs_them(plan: StudyPlan) -> None:
 
 SCORES = """{
   compare: [unigram-entropy, moore-lewis, mtld, length, mine, both],
-  columns: {mine: {path: mine.csv, column: score}},
+  columns: {mine: {scores: mine.parquet, column: score}},
   combinations: {both: {learnability: 2, moore-lewis: -1}},
   tokens: 2048, learning_rate: 1e-2}"""
 
 
 def test_every_score_that_is_wanted_has_a_step(tiny_study: Path, tmp_path: Path) -> None:
-    (tmp_path / "mine.csv").write_text("id,score\n")
-    scores = SCORES.replace("mine.csv", str(tmp_path / "mine.csv"))
+    path = tmp_path / "mine.parquet"
+    pq.write_table(pa.table({"id": ["a"], "score": [0.5]}), path)
+    scores = SCORES.replace("mine.parquet", str(path))
     plan = make_plan(tiny_study, f"scoring={scores}")
     steps = [step.spec["scores"] for step in plan.curricula.scoring.steps("untouched")]
     assert Counter(steps) == {

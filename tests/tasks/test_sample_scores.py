@@ -2,6 +2,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.recipes.made_up import prose
 from tests.tasks.making import make
@@ -129,9 +131,40 @@ def test_texts_columns_and_combinations_score_samples(study: Path, tmp_path: Pat
         ("curricula.x={score: learnabilty}", "score 'learnabilty', expected one of learnability"),
         ("scoring.compare=[x]", "score 'x', expected one of"),
         ("scoring.combinations={both: {x: 1}}", "both: score 'x', expected one of"),
-        ("scoring.columns={mtld: {path: p, column: c}}", "score 'mtld', twice"),
+        ("scoring.columns={mtld: {scores: p, column: c}}", "score 'mtld', twice"),
+        (
+            "scoring.columns={mine: {scores: p, column: c, missing: drop}}",
+            "score 'mine': documents without one dropped, expected a number for every",
+        ),
     ],
 )
 def test_scores_that_nothing_measures_are_refused(study: Path, override: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         load_study(str(study), [override])
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_column_that_the_user_brings_is_joined_by_id(
+    study: Path, tmp_path: Path, known: bool
+) -> None:
+    corpus = f"{{mine: {{source: files, path: {tmp_path / 'corpus.jsonl'}, domain: mine}}}}"
+    column = f"{{quality: {{scores: {tmp_path / 'quality.parquet'}, column: q}}}}"
+    overrides = [f"corpora={corpus}", f"scoring.columns={column}", "evaluation.multiple_choice="]
+    plan, store = StudyPlan(load_study(str(study), overrides)), Store(str(tmp_path / "made"))
+    dataset = plan.preparation.datasets["untouched"]
+    make(store, [dataset])
+    documents = pq.read_table(store.folder(dataset.artifact) / "documents.parquet")
+    names = documents["id"].to_pylist()
+    values = pa.array([float(len(names) - i) for i in range(len(names))])
+    table = pa.table({"id": names[::-1], "q": values[::-1]})
+    pq.write_table(table if known else table[1:], tmp_path / "quality.parquet")
+    step = plan.curricula.scoring.step("untouched", "quality", 0)
+    if not known:
+        with pytest.raises(InputError, match=f"no q for 1 of {len(names)} documents"):
+            make(store, [step])
+        return
+    make(store, [step])
+    scores = read_scores(store.folder(step.artifact), "quality")
+    # Documents lie in the order of the table, and their values fall.
+    assert np.all(np.diff(scores) <= 0)
+    assert scores[0] == pytest.approx(len(names), abs=1)
