@@ -104,9 +104,10 @@ class Study(Spec):
 
     @model_validator(mode="after")
     def _curricula_have_names_of_their_own(self) -> Self:
-        taken = {"random"}
+        taken = {"random", "random-longer"}
         for name in self.curricula:
             labels = {name, f"anti-{name}", f"{name}-reshuffled"}
+            labels |= {f"{label}-static" for label in (name, f"anti-{name}")}
             if clash := sorted(taken & labels):
                 refuse(
                     f"curriculum {name!r} has an arm called {clash[0]!r} like another one",

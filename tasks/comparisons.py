@@ -16,7 +16,7 @@ from curricle.analysis.costs import (
 )
 from curricle.analysis.results import arms_table
 from curricle.core.store import Store
-from curricle.tasks.plan import ARMS, LONGER, RANDOM, StudyPlan
+from curricle.tasks.plan import ARMS, LONGER, RANDOM, STATIC, StudyPlan
 
 Facts = dict[str, list[dict[str, Any]]]
 OPERATIONS, TIME = "operations", "time"
@@ -34,7 +34,7 @@ def comparisons_of(targets: pd.DataFrame, curricula: Sequence[str]) -> tuple[Com
     """Each curriculum against random, against its anti-curriculum and against its own samples."""
     if targets.empty or not curricula or set(targets["curriculum"]) == {RANDOM}:
         return ()
-    others = [pattern for arm, pattern in ARMS.items() if arm != "curriculum"]
+    others = [*(pattern for arm, pattern in ARMS.items() if arm != "curriculum"), STATIC]
     have = set(targets["curriculum"])
     pairs = [(name, other.format(name)) for name in curricula for other in others]
     pairs = [pair for pair in pairs if have.issuperset(pair)]
@@ -65,7 +65,9 @@ def charges_of(plan: StudyPlan, store: Store, results: pd.DataFrame, recipe: str
     selections = {name: selection_charge(name, facts.get(name, [])) for name in curricula}
     shares = {
         name: {
-            OPERATIONS: _operations(facts, charges.get(name), selections[name]),
+            OPERATIONS: _operations(
+                facts, charges.get(name), selections[name], _fresh(plan, store, recipe, name)
+            ),
             TIME: _seconds(plan, store, recipe, facts, name),
         }
         for name in curricula
@@ -100,19 +102,31 @@ def _facts(plan: StudyPlan, store: Store, recipe: str) -> Facts:
     return found
 
 
+def _fresh(plan: StudyPlan, store: Store, recipe: str, name: str) -> list[dict[str, Any]]:
+    """The records' facts of scoring in mid-run."""
+    steps = plan.curricula.fresh_scores(recipe, name)
+    return [store.facts(step.artifact) for step in steps if store.exists(step.artifact)]
+
+
 def _operations(
-    facts: Facts, charge: ScoringCharge | None, choice: SelectionCharge | None
+    facts: Facts,
+    charge: ScoringCharge | None,
+    choice: SelectionCharge | None,
+    fresh: Sequence[Mapping[str, Any]],
 ) -> float:
     """A curriculum's scores and choices in operations, as a share of a random run's."""
     random = float(np.mean([item["training_flops"] for item in facts[RANDOM]]))
-    scored = charge.scoring_flops / random if charge else 0.0
-    return scored + (choice.flops_share if choice else 0.0)
+    scored = charge.scoring_flops if charge else 0.0
+    scored += float(np.mean([item["flops"] for item in fresh])) if fresh else 0.0
+    return scored / random + (choice.flops_share if choice else 0.0)
 
 
 def _seconds(plan: StudyPlan, store: Store, recipe: str, facts: Facts, name: str) -> float:
     """A curriculum's scores and choices in seconds, as a share of a random run's."""
     random = float(np.mean([item["seconds"] for item in facts[RANDOM]]))
     chosen = float(np.mean([item.get("selection_seconds", 0.0) for item in facts[name]]))
+    fresh = _fresh(plan, store, recipe, name)
+    chosen += float(np.mean([item["seconds"] for item in fresh])) if fresh else 0.0
     if not plan.curricula.scoring.needs_proxy(plan.study.curricula[name]):
         return chosen / random
     scored = [

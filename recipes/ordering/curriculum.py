@@ -64,12 +64,14 @@ def curriculum_order(
     batch_size: int,
     seed: int,
     anti: bool = False,
+    already: Order | None = None,
 ) -> Order:
     """The order of a curriculum over as many samples as the random order `base` with this seed.
 
     Highest scores come first, with `direction: ascending` lowest. The anti-curriculum is the same
-    with the scores turned round, or for stages with their turn reversed. Pure: the same arguments
-    give the same order.
+    with the scores turned round, or for stages with their turn reversed. A growing pool may go on
+    from the samples `already` read, ranked by other scores. Pure: the same arguments give the same
+    order.
     """
     upside_down = (curriculum.direction == "ascending") != anti
     if upside_down and not isinstance(curriculum, Stages):
@@ -88,6 +90,7 @@ def curriculum_order(
                 seed=seed,
                 drawing=curriculum.drawing,
                 max_repeats=curriculum.max_repeats,
+                already=already,
             )
         case Stages():
             return _staged(curriculum, table, len(base), seed, anti)

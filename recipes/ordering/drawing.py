@@ -28,11 +28,13 @@ def draw_from_prefixes(
     draw: np.random.Generator,
     drawing: Drawing = "without-replacement",
     max_repeats: int | None = None,
+    was_read: npt.NDArray[np.bool_] | None = None,
 ) -> Ranks:
     """For each (size, count) in turn `count` ranks, uniform over the first `size`.
 
     Sizes never fall. Without replacement: of those not drawn yet, and once all are, of all again.
-    No rank is drawn more than `max_repeats` times: InputError if there are too few of them.
+    No rank is drawn more than `max_repeats` times: InputError if there are too few of them. Those
+    that `was_read` tells of, (ranks,), count as drawn once before.
     """
     dtype = rank_type(max(sizes))
     if drawing == "with-replacement":
@@ -40,7 +42,7 @@ def draw_from_prefixes(
             draw.integers(size, size=k, dtype=dtype) for size, k in zip(sizes, counts, strict=True)
         ]
         return np.concatenate(draws) if draws else np.empty(0, dtype)
-    unread = _Unread(max(sizes), max_repeats)
+    unread = _Unread(max(sizes), max_repeats, was_read)
     drawn = np.empty(sum(counts), dtype=dtype)
     done = 0
     for size, count in zip(sizes, counts, strict=True):
@@ -77,15 +79,19 @@ def draw_least_read(
 class _Unread:
     """The ranks that are open and not drawn yet."""
 
-    def __init__(self, most: int, max_repeats: int | None) -> None:
+    def __init__(
+        self, most: int, max_repeats: int | None, was_read: npt.NDArray[np.bool_] | None
+    ) -> None:
         self._ranks = np.empty(most, dtype=rank_type(most))
+        self._was_read = np.zeros(most, dtype=bool) if was_read is None else was_read[:most]
         self._waiting = self._opened = self._rounds = 0
         self._max_repeats = max_repeats
-        self._reads = np.zeros(most, dtype=np.uint16) if max_repeats else None
+        self._reads = self._was_read.astype(np.uint16) if max_repeats else None
 
     def open(self, size: int) -> None:
         """Let ranks below `size` in."""
-        self._put(np.arange(self._opened, size, dtype=self._ranks.dtype))
+        ranks = np.arange(self._opened, max(self._opened, size), dtype=self._ranks.dtype)
+        self._put(ranks[~self._was_read[ranks]])
         self._opened = max(self._opened, size)
 
     def draw(self, draw: np.random.Generator, out: Ranks) -> None:

@@ -32,6 +32,7 @@ def growing_pool_order(
     seed: int,
     drawing: Drawing = "without-replacement",
     max_repeats: int | None = None,
+    already: Order | None = None,
 ) -> Order:
     """Draw each position from a share of its domain's pool that grows from the highest scores on.
 
@@ -39,22 +40,30 @@ def growing_pool_order(
     with the highest scores, uniformly; without replacement unread samples come first, and when
     they are used up all are open again. The domain of every position is that of the random `order`
     with the same seed, so that the arms of a comparison have the same mix in every batch. Pass
-    zeros as `domains` to rank over all domains, negated scores for the anti-curriculum. Arrays:
-    `scores` and `domains` per sample of the dataset; `order` and `pool` sample ids.
+    zeros as `domains` to rank over all domains, negated scores for the anti-curriculum. The run
+    begins with the samples `already` (default: none), which count as read. Arrays: `scores` and
+    `domains` per sample of the dataset; `order` and `pool` sample ids.
     """
+    begun = 0 if already is None else len(already)
     in_pool = np.zeros(len(scores), dtype=bool)
     in_pool[pool] = True
     edges = np.unique(np.linspace(0, len(order), min(STAIRS, len(order)) + 1).astype(np.int64))
     shares = linear_pool(edges[:-1] / len(order), start_fraction, full_at)
     filled = np.empty(len(order), dtype=np.int64)
+    was_read = np.zeros(len(scores), dtype=bool)
+    if already is not None:
+        filled[:begun], was_read[already] = already, True
     of_positions = domains[order]
-    for domain in np.unique(of_positions):
+    for domain in np.unique(of_positions[begun:]):
         here = of_positions == domain
+        here[:begun] = False
         counts = np.add.reduceat(here, edges[:-1], dtype=np.int64)
         ranked = ranked_members(scores, in_pool & (domains == domain))
         sizes = np.maximum(1, np.ceil(shares * len(ranked))).astype(np.int64)
         draw = generator(seed, "growing-pool", int(domain))
-        drawn = draw_from_prefixes(sizes.tolist(), counts.tolist(), draw, drawing, max_repeats)
+        drawn = draw_from_prefixes(
+            sizes.tolist(), counts.tolist(), draw, drawing, max_repeats, was_read[ranked]
+        )
         filled[here] = ranked[drawn]
     return filled
 

@@ -76,12 +76,24 @@ class GrowingPool(_Drawn):
     """A growing pool over ranked samples (Fan & Jaggi, arXiv 2310.15389).
 
     At progress p batches are drawn from the top `start_fraction + (1 - start_fraction) * p /
-    full_at` of the samples.
+    full_at` of the samples. From `rescore_at` on they are ranked anew, by learnability under the
+    target itself: its loss half-way there minus its loss there.
     """
 
     pacing: Literal["growing-pool"] = "growing-pool"
     start_fraction: Fraction = 0.25
     full_at: Fraction = 0.5
+    rescore_at: ProperFraction | None = None
+
+    @model_validator(mode="after")
+    def _rescores_what_ages(self) -> Self:
+        if self.rescore_at is not None and self.score != "learnability":
+            refuse(
+                f"rescore_at with score {self.score}",
+                "rescore_at with learnability, the one score that a target can give",
+                "remove rescore_at",
+            )
+        return self
 
 
 class Sorted(_Paced):

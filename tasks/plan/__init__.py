@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from curricle.core.store import Artifact, Store
 from curricle.recipes.study import Study
-from curricle.tasks.plan.curricula import ARMS, LONGER, CurriculaPlan
+from curricle.tasks.plan.curricula import ARMS, LONGER, STATIC, CurriculaPlan
 from curricle.tasks.plan.evaluation import EvaluationPlan
 from curricle.tasks.plan.preparation import Preparation
 from curricle.tasks.plan.ranking import Decision, RankingPlan
 from curricle.tasks.plan.runs import RANDOM, Runs
 from curricle.tasks.step import Step, with_inputs
 
-__all__ = ["ARMS", "LONGER", "RANDOM", "Decision", "StudyPlan"]
+__all__ = ["ARMS", "LONGER", "RANDOM", "STATIC", "Decision", "StudyPlan"]
 
 
 class StudyPlan:

@@ -2,9 +2,21 @@
 
 from dataclasses import replace
 
-from curricle.core.jobs import SelectionSpec
-from curricle.recipes.specs.curricula import Online, OnlineEntropyV, Precomputed, RhoLoss
-from curricle.tasks.order import Arm, CurriculumOrderStep, RandomOrderStep, ReadReshuffledStep
+from curricle.core.jobs import ScoringSpec, SelectionSpec
+from curricle.recipes.specs.curricula import (
+    GrowingPool,
+    Online,
+    OnlineEntropyV,
+    Precomputed,
+    RhoLoss,
+)
+from curricle.tasks.curriculum_order import (
+    Arm,
+    CurriculumOrderStep,
+    ReadReshuffledStep,
+    RescoredOrderStep,
+)
+from curricle.tasks.order import RandomOrderStep
 from curricle.tasks.plan.runs import RANDOM, Runs
 from curricle.tasks.plan.scores import ScoresPlan
 from curricle.tasks.scores import LearnabilityStep
@@ -12,6 +24,7 @@ from curricle.tasks.step import with_inputs
 from curricle.tasks.train import TrainingStep
 
 LONGER = "random-longer"
+STATIC = "{}-static"
 ARMS: dict[Arm, str] = {"curriculum": "{}", "anti": "anti-{}", "reshuffled": "{}-reshuffled"}
 
 
@@ -63,6 +76,8 @@ class CurriculaPlan:
     def _precomputed(
         self, recipe: str, name: str, curriculum: Precomputed, base: RandomOrderStep
     ) -> list[TrainingStep]:
+        if isinstance(curriculum, GrowingPool) and curriculum.rescore_at is not None:
+            return self._rescored(recipe, name, curriculum, base)
         scores = self.scoring.of_curriculum(recipe, curriculum, base.seed)
         batch_size, runs = self.study.target.batch_size, []
         for arm, pattern in ARMS.items():
@@ -70,6 +85,49 @@ class CurriculaPlan:
             order = CurriculumOrderStep(label, arm, curriculum, base, scores, batch_size)
             runs.append(self._runs.target("target", recipe, label, order, base.seed))
         return runs
+
+    def _rescored(
+        self, recipe: str, name: str, curriculum: GrowingPool, base: RandomOrderStep
+    ) -> list[TrainingStep]:
+        """The curriculum and its controls ranked anew in mid-run, beside those that are not."""
+        given = self.scoring.of_curriculum(recipe, curriculum, base.seed)
+        before, runs = curriculum.model_copy(update={"rescore_at": None}), []
+        batch_size = self.study.target.batch_size
+        for arm in ("curriculum", "anti"):
+            label = ARMS[arm].format(name)
+            static_label = STATIC.format(label)
+            static = CurriculumOrderStep(static_label, arm, before, base, given, batch_size)
+            run = self._runs.target("target", recipe, static_label, static, base.seed)
+            fresh = self._fresh_scores(run, curriculum)
+            begun = fresh.scoring.late[0] // run.training.model.sequence_length
+            order = RescoredOrderStep(label, arm, before, static, fresh, begun)
+            runs += [fresh.proxy, self._runs.target("target", recipe, label, order, base.seed)]
+            if arm == "curriculum":
+                label = ARMS["reshuffled"].format(name)
+                order = replace(order, arm_name=label, arm="reshuffled")
+                runs.append(self._runs.target("target", recipe, label, order, base.seed))
+        return runs
+
+    def _fresh_scores(self, run: TrainingStep, curriculum: GrowingPool) -> LearnabilityStep:
+        """Learnability under a target's own checkpoints, which the run is made to keep."""
+        assert curriculum.rescore_at is not None
+        training = run.training
+        late = max(2, round(curriculum.rescore_at * training.steps)) * training.tokens_per_step
+        early = late // training.tokens_per_step // 2 * training.tokens_per_step
+        kept = tuple(sorted({*training.checkpoints_at, early, late}))
+        keeping = replace(run, training=replace(training, checkpoints_at=kept))
+        spec = ScoringSpec(early=early, late=(late,), threads=training.threads)
+        return LearnabilityStep(spec, keeping, run.order.random.dataset)
+
+    def fresh_scores(self, recipe: str, name: str) -> list[LearnabilityStep]:
+        """The scores that a curriculum is ranked by in mid-run; none for most."""
+        runs = [run for run in self.target_runs(recipe) if run.curriculum == name]
+        found = (run.order.inputs.get("scores") for run in runs)
+        return [
+            step
+            for step in found
+            if isinstance(step, LearnabilityStep) and step.proxy.stage == "target"
+        ]
 
     def _online(
         self, recipe: str, name: str, curriculum: Online, base: RandomOrderStep

@@ -10,6 +10,7 @@ from curricle.core.errors import InputError
 from curricle.core.store import Artifact
 from curricle.recipes.loading import load_study
 from curricle.tasks.plan import StudyPlan
+from curricle.tasks.scores import LearnabilityStep
 from curricle.tasks.step import Step, with_inputs
 
 
@@ -186,3 +187,25 @@ def test_more_tokens_and_other_schedules_put_targets_into_perspective(tiny_study
     assert run.columns({"parameters": 1, "training_flops": 1})["schedule"] == "soft"
     with pytest.raises(InputError, match="schedules: 'constant', as the target's own"):
         make_plan(tiny_study, "target.schedules={constant: {schedule: cosine}}")
+
+
+def test_a_curriculum_may_be_ranked_anew_in_mid_run(tiny_study: Path) -> None:
+    plan = make_plan(tiny_study, "curricula={pool: {rescore_at: 0.5}}")
+    runs = {
+        run.curriculum: run
+        for run in plan.curricula.target_runs("untouched")
+        if run.training.seed == 0
+    }
+    assert list(runs) == [
+        *("random", "pool-static", "pool", "pool-reshuffled", "anti-pool-static", "anti-pool")
+    ]
+    fresh = runs["pool"].order.inputs["scores"]
+    assert isinstance(fresh, LearnabilityStep)
+    assert fresh.proxy.artifact == runs["pool-static"].artifact
+    assert (fresh.scoring.early, fresh.scoring.late) == (1024, (2048,))
+    assert set(runs["pool-static"].training.checkpoints_at) >= {1024, 2048}
+    assert runs["pool-reshuffled"].order.inputs["scores"] is fresh
+    assert runs["anti-pool"].order.inputs["scores"] is not fresh
+    assert len(plan.curricula.fresh_scores("untouched", "pool")) == 3
+    with pytest.raises(InputError, match="rescore_at with score mtld"):
+        make_plan(tiny_study, "curricula={pool: {rescore_at: 0.5, score: mtld}}")

@@ -190,3 +190,17 @@ def test_ranking_range_by_range_is_one_sort(monkeypatch: pytest.MonkeyPatch) -> 
     assert ranked_members(scores, members).tolist() == expected
     monkeypatch.setattr("curricle.recipes.ordering.growing_pool.SORTED_AT_ONCE", 13)
     assert ranked_members(scores, members).tolist() == expected
+
+
+def test_a_growing_pool_goes_on_from_what_was_read_by_other_scores() -> None:
+    base = random_order(POOL, 200, 1)
+    first = order_of(spec("growing-pool"), 200)
+    fresh = replace(TABLE, scores=-SCORES)
+    settings = {"batch_size": 8, "seed": 1, "already": first[:80]}
+    order = curriculum_order(spec("growing-pool"), fresh, base, **settings)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(order[:80], first[:80])
+    np.testing.assert_array_equal(DOMAINS[order], DOMAINS[base])
+    assert len(set(order.tolist())) == 200  # nothing is read twice while something is unread
+    # At 40 % of the run 85 % of the pool are open, now from the other end of the score.
+    hidden = set(ranked_members(SCORES, np.isin(np.arange(SAMPLES), POOL) & (DOMAINS == 1))[:10])
+    assert not hidden & set(order[80:90].tolist())

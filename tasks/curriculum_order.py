@@ -1,0 +1,195 @@
+"""Steps that precompute what a run reads under a curriculum, and under its controls."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from curricle.core.order_file import Order, read_order, read_read, write_order
+from curricle.core.scores_file import column_of, read_scores
+from curricle.recipes.ordering import SampleTable, curriculum_order, reshuffled
+from curricle.recipes.specs.curricula import GrowingPool, Oversampled, Precomputed
+from curricle.tasks.order import OrderStep, RandomOrderStep
+from curricle.tasks.session import Session
+from curricle.tasks.step import Step
+
+Arm = Literal["curriculum", "anti", "reshuffled"]
+
+
+@dataclass(frozen=True)
+class CurriculumOrderStep(OrderStep):
+    """A curriculum, its anti-curriculum, or its own samples reshuffled."""
+
+    version: ClassVar[int] = 2
+    arm_name: str
+    arm: Arm
+    curriculum: Precomputed
+    base: RandomOrderStep
+    scores: Step
+    batch_size: int
+
+    @property
+    def random(self) -> RandomOrderStep:
+        """The random order whose domains, seed and pool it takes over."""
+        return self.base
+
+    @property
+    def name(self) -> str:
+        """The arm's name."""
+        return self.arm_name
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """Arm and settings; the size of a batch where batches are chosen one by one."""
+        settings = self.curriculum.model_dump(mode="json", exclude={"scores", "seeds"})
+        spec = {"order": "curriculum", "arm": self.arm, **settings}
+        if isinstance(self.curriculum, Oversampled):
+            spec["batch_size"] = self.batch_size
+        return spec
+
+    @property
+    def inputs(self) -> Mapping[str, Step]:
+        """The dataset, the random order and the scores."""
+        return {"dataset": self.base.dataset, "base": self.base, "scores": self.scores}
+
+    def build(
+        self, session: Session, inputs: Mapping[str, Path], folder: Path
+    ) -> Mapping[str, Any]:
+        """Write `order.npy`; the reshuffled control is the curriculum's own order, permuted."""
+        del session
+        base, table = self.read_inputs(inputs)
+        order = curriculum_order(
+            self.curriculum,
+            table,
+            base,
+            batch_size=self.batch_size,
+            seed=self.base.seed,
+            anti=self.arm == "anti",
+        )
+        order = reshuffled(order, self.base.seed) if self.arm == "reshuffled" else order
+        write_order(folder, order)
+        drawing = "with" if self.curriculum.is_with_replacement else "without"
+        return {"drawing": f"{drawing} replacement", **order_facts(order, base, table)}
+
+    def read_inputs(self, inputs: Mapping[str, Path]) -> tuple[Order, SampleTable]:
+        """The random order, and the samples with the scores in `inputs`."""
+        dataset, pool = self.base.pool.open(inputs["dataset"])
+        table = SampleTable(
+            scores=read_scores(inputs["scores"], column_of(self.curriculum.score)),
+            domains=dataset.domain_of_samples(),
+            names=tuple(dataset.domains),
+            pool=pool,
+        )
+        return read_order(inputs["base"], len(dataset)), table
+
+
+def order_facts(order: Order, base: Order, table: SampleTable) -> dict[str, Any]:
+    """How much an order repeats, how much of it the random one reads too, its domains' shares."""
+    reads = np.bincount(order, minlength=len(table.domains))
+    in_base = np.zeros(len(table.domains), dtype=bool)
+    in_base[base] = True
+    by_domain = np.bincount(table.domains[order], minlength=len(table.names)) / len(order)
+    return {
+        "distinct_samples": int(np.count_nonzero(reads)),
+        "most_reads_of_a_sample": int(reads.max()),
+        "share_also_in_random": float(in_base[order].mean()),
+        "domain_shares": dict(zip(table.names, by_domain.tolist(), strict=True)),
+    }
+
+
+@dataclass(frozen=True)
+class RescoredOrderStep(OrderStep):
+    """A curriculum that goes on, after `begun` samples, by scores measured in mid-run."""
+
+    arm_name: str
+    arm: Arm
+    curriculum: GrowingPool
+    static: CurriculumOrderStep
+    scores: Step
+    begun: int
+
+    @property
+    def random(self) -> RandomOrderStep:
+        """The random order whose domains, seed and pool it takes over."""
+        return self.static.base
+
+    @property
+    def name(self) -> str:
+        """The arm's name."""
+        return self.arm_name
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """Arm, and where it is ranked anew; the settings are those of the order it begins as."""
+        return {"order": "rescored", "arm": self.arm, "begun": self.begun}
+
+    @property
+    def inputs(self) -> Mapping[str, Step]:
+        """The dataset, the random order, the order it begins as, and the fresh scores."""
+        base = self.static.base
+        return {
+            "dataset": base.dataset,
+            "base": base,
+            "static": self.static,
+            "scores": self.scores,
+        }
+
+    def build(
+        self, session: Session, inputs: Mapping[str, Path], folder: Path
+    ) -> Mapping[str, Any]:
+        """Write `order.npy`; the reshuffled control is the curriculum's own order, permuted."""
+        del session
+        base, table = self.static.read_inputs(inputs)
+        order = curriculum_order(
+            self.curriculum,
+            table,
+            base,
+            batch_size=self.static.batch_size,
+            seed=self.random.seed,
+            anti=self.arm == "anti",
+            already=read_order(inputs["static"], len(table.domains))[: self.begun],
+        )
+        order = reshuffled(order, self.random.seed) if self.arm == "reshuffled" else order
+        write_order(folder, order)
+        return order_facts(order, base, table)
+
+
+@dataclass(frozen=True)
+class ReadReshuffledStep(OrderStep):
+    """The samples that a run chose while it trained, in random order."""
+
+    arm_name: str
+    run: Step
+    base: RandomOrderStep
+
+    @property
+    def random(self) -> RandomOrderStep:
+        """The random order with the same seed."""
+        return self.base
+
+    @property
+    def name(self) -> str:
+        """The arm's name."""
+        return self.arm_name
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """The seed."""
+        return {"order": "read-reshuffled", "seed": self.base.seed}
+
+    @property
+    def inputs(self) -> Mapping[str, Step]:
+        """The run."""
+        return {"run": self.run}
+
+    def build(
+        self, session: Session, inputs: Mapping[str, Path], folder: Path
+    ) -> Mapping[str, Any]:
+        """Write `order.npy`."""
+        del session
+        read = read_read(inputs["run"])
+        assert read is not None
+        write_order(folder, reshuffled(read, self.base.seed))
+        return {"distinct_samples": len(np.unique(read))}
