@@ -94,7 +94,9 @@ class EvaluationStep(Step):
         values = evaluation_values(self.job_kind, store.facts(self.artifact))
         if not self.weight_bits:
             return values
-        return {(f"{name}_int{self.weight_bits}", domain): v for (name, domain), v in values.items()}
+        return {
+            (f"{name}_int{self.weight_bits}", domain): v for (name, domain), v in values.items()
+        }
 
     def rows(self, store: Store) -> list[dict[str, Any]]:
         """Rows of the results table."""
