@@ -13,7 +13,9 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 
-def bins_of(scores: Floats, groups: Integers, bins: int, *, descending: bool) -> Integers:
+def bins_of(
+    scores: Floats, groups: npt.NDArray[np.integer], bins: int, *, descending: bool
+) -> Integers:
     """Each sample's bin from 0 on, equally large within each group; ties go by sample.
 
     Arrays have an entry per sample. The first bin holds the lowest scores, or the highest.

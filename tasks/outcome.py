@@ -12,6 +12,7 @@ from curricle.core.store import Store
 from curricle.tasks.plan import StudyPlan
 from curricle.tasks.prepared import prepared_of, render_prepared
 from curricle.tasks.report import REPORT, SUMMARY, gather, report_step
+from curricle.tasks.score_quality import scored_samples
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ def read_outcome(plan: StudyPlan, store: Store, flow: str, *, seconds: float) ->
     if folder:
         lines = [(folder / SUMMARY).read_text(encoding="utf-8"), f"Report: {path}"]
     else:
-        content = gather(plan, store)
-        lines = [render_summary(content)]
-        if flow == "score" and content.score_qualities:
-            lines = [render_scores(content.score_qualities), *lines]
+        lines = [render_summary(gather(plan, store))]
+    scored = scored_samples(plan, store, decision.best) if flow == "score" else None
+    if scored is not None:
+        lines.insert(0, render_scores(scored.qualities))
     best = decision.best if decision.from_ranking else None
     return Outcome(plan.study.name, best, path, seconds, None, "\n".join([*lines, took]))
 
