@@ -5,8 +5,9 @@
 CORPUS has a column `text`. The peers live in an environment of their own: `pip install datatrove
 spacy rensa pyarrow regex nltk tldextract tokenizers fasttext-numpy2-wheel "xxhash<4"`. Every
 measurement is a fresh process on one core with one thread; the two sides take turns, medians are
-printed as a Markdown table. Times leave out imports, reading and writing of the corpus. Before the
-table stands how complete the MinHash pairs are, against the exact similarity of all pairs.
+printed as a Markdown table, below it the rows of CORPUS on which decisions differ. Times leave out
+imports, reading and writing of the corpus. `--every N` takes every N-th document alone. `--recall`
+tells how complete the MinHash pairs are, against the exact similarity of all pairs.
 """
 
 import argparse
@@ -120,8 +121,10 @@ def compare(corpus: Path, peer_python: str, repeats: int, chosen: list[str]) -> 
                 times[side].append(result["seconds"])
                 kept[side] = result["kept"]
         medians = {side: statistics.median(each) for side, each in times.items()}
-        same = float(np.mean(np.equal(kept["ours"], kept["peer"])))
-        yield {"name": name, **medians, "ratio": medians["peer"] / medians["ours"], "same": same}
+        differ = np.flatnonzero(np.not_equal(kept["ours"], kept["peer"])).tolist()
+        same = 1 - len(differ) / len(kept["ours"])
+        ratio = medians["peer"] / medians["ours"]
+        yield {"name": name, **medians, "ratio": ratio, "same": same, "differ": differ}
 
 
 def close_pairs(texts: list[str], ngram: int, least: float) -> tuple[Indices, npt.NDArray[Any]]:
@@ -165,6 +168,8 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--peer-python", default=sys.executable)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--recall", action="store_true")
     parser.add_argument("--only", nargs="+", default=list(COMPARISONS), choices=list(COMPARISONS))
     parser.add_argument("--side", help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
@@ -173,19 +178,30 @@ def main() -> None:
         run_ours(options.side, options.corpus, options.output)
         return
     print(f"{platform.processor() or platform.machine()}, one core; {options.corpus.name}\n")
-    print("\n".join(recall(options.corpus)), flush=True)
-    print(
-        "\n| work | peer, s | ours, s | ratio | same decision |\n|---|---|---|---|---|", flush=True
-    )
-    rows = []
-    for row in compare(options.corpus, options.peer_python, options.repeats, options.only):
-        rows.append(row)
+    if options.recall:
+        print("\n".join(recall(options.corpus)), flush=True)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = Path(folder) / options.corpus.name
+        table = pq.read_table(options.corpus, columns=["text"])
+        pq.write_table(table.take(np.arange(0, len(table), options.every)), corpus)
+        print_table(compare(corpus, options.peer_python, options.repeats, options.only))
+
+
+def print_table(rows: Iterator[dict[str, Any]]) -> None:
+    """Each row when it is there, the sum of all filters, and where decisions differ."""
+    print("| work | peer, s | ours, s | ratio | same decision |\n|---|---|---|---|---|", flush=True)
+    seen = []
+    for row in rows:
+        seen.append(row)
         print(line(row), flush=True)
-    filters = [row for row in rows if row["name"] in FILTERS]
+    filters = [row for row in seen if row["name"] in FILTERS]
     if len(filters) == len(FILTERS):
         total = {side: sum(row[side] for row in filters) for side in ("peer", "ours")}
         ratio = total["peer"] / total["ours"]
         print(line({"name": "all filters", **total, "ratio": ratio, "same": None}))
+    for row in filters:
+        print(f"{row['name']} differs on rows {row['differ']}")
 
 
 def line(row: dict[str, Any]) -> str:
