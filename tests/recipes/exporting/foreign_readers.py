@@ -8,6 +8,7 @@ numpy < 2.2, ai2-olmo-core filelock < 4.
 """
 
 import importlib
+import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -20,8 +21,11 @@ Documents = Iterator[list[Any]]
 def mds(folder: str, dtype: str) -> Documents:
     """Every sample, by StreamingDataset's local reader."""
     del dtype  # the samples know it
-    streaming: Any = importlib.import_module("streaming")
-    for sample in streaming.LocalDataset(folder):
+    # Its __init__ would import the image datasets, and torchvision, whose build must be torch's.
+    spec: Any = importlib.util.find_spec("streaming")
+    sys.modules["streaming"] = importlib.util.module_from_spec(spec)
+    reader: Any = importlib.import_module("streaming.base.local")
+    for sample in reader.LocalDataset(folder):
         yield [sample["id"], sample["tokens"].tolist()]
 
 
