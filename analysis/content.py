@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from curricle.analysis.band import UsableBand
 from curricle.analysis.cautions import Caution
 from curricle.analysis.comparison import Comparison
 from curricle.analysis.cost_matching import EqualCost
@@ -33,7 +34,8 @@ class ReportContent:
     """A study's results so far.
 
     `status` and `created` are shown as they are. `tiny` and `standard` rank the recipes at the two
-    rates, `confirmation` at the target's size, `domains` per domain at the tiny rate.
+    rates, `confirmation` at the target's size, `domains` per domain at the tiny rate. `band` are
+    the usable rates, `alignment` has columns recipe, seed, gradient_cosine, update_cosine, gain.
 
     `comparisons` hold each curriculum's arm against the random order and, where asked for, against
     its own controls; `curricula` names the arms that are in question rather than controls.
@@ -57,6 +59,8 @@ class ReportContent:
     tiny: Ranking | None = None
     standard: Ranking | None = None
     confirmation: Ranking | None = None
+    band: UsableBand | None = None
+    alignment: pd.DataFrame | None = None
     domains: Mapping[str, Ranking] = field(default_factory=dict)
     comparisons: tuple[Comparison, ...] = ()
     by_schedule: Mapping[str, tuple[Comparison, ...]] = field(default_factory=dict)

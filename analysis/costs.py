@@ -9,7 +9,7 @@ import pandas as pd
 
 from curricle.analysis.results import RUN_COLUMNS
 
-_ORDER = ("proxy", "confirm", "scoring", "target")
+_ORDER = ("band", "proxy", "sweep", "tuning", "confirm", "scoring", "target")
 
 
 @dataclass(frozen=True, kw_only=True)

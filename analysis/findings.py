@@ -248,13 +248,23 @@ def _multiple_choice(letters: tuple[LetterReport, ...]) -> Iterator[Finding]:
     yield Finding(topic="multiple choice", text=text, verdict="cannot tell")
 
 
+_STAGES = {
+    "band": "search for the rate",
+    "sweep": "variants",
+    "tuning": "tuning of targets",
+    "confirm": "confirmation",
+    "scoring": "scoring",
+    "target": "targets",
+}
+
+
 def _cost(content: ReportContent) -> Iterator[Finding]:
     costs = content.costs
     if not costs or not costs.flops:
         return
     proxies = percent(costs.share("proxy"))
     text = f"{counted(costs.runs, 'run')} took {flops(costs.flops)} of training: proxies {proxies}"
-    for stage, name in (("confirm", "confirmation"), ("scoring", "scoring"), ("target", "targets")):
+    for stage, name in _STAGES.items():
         if share := costs.share(stage):
             text += f", {name} {percent(share)}"
     yield Finding(topic="cost", text=text + ".")

@@ -10,16 +10,19 @@ import pandas as pd
 
 from curricle.core.errors import InputError
 
-STAGES = ("proxy", "confirm", "target", "scoring", "scale")
+STAGES = ("band", "proxy", "sweep", "tuning", "confirm", "scoring", "target", "scale")
 AVERAGE = "average"
 DTYPES = {
     "stage": "str",
+    "variant": "str",
     "recipe": "str",
     "curriculum": "str",
     "family": "str",
     "size": "str",
     "parameters": "int64",
     "learning_rate": "float64",
+    "batch_size": "int64",
+    "weight_decay": "float64",
     "schedule": "str",
     "seed": "int64",
     "tokens": "int64",
@@ -31,12 +34,15 @@ DTYPES = {
 COLUMNS = tuple(DTYPES)
 RUN_COLUMNS = (
     "stage",
+    "variant",
     "recipe",
     "curriculum",
     "family",
     "size",
     "parameters",
     "learning_rate",
+    "batch_size",
+    "weight_decay",
     "schedule",
     "seed",
 )
@@ -190,8 +196,8 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
     except (ValueError, TypeError) as error:
         raise InputError(
             f"results that don't fit their columns ({error})",
-            expected="whole numbers in parameters, seed and tokens; numbers in learning_rate, "
-            "flops and value",
+            expected="whole numbers in parameters, batch_size, seed and tokens; numbers in "
+            "learning_rate, weight_decay, flops and value",
             fix="correct the cell",
         ) from None
 

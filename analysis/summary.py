@@ -26,6 +26,7 @@ def render_summary(content: ReportContent, report_path: str | None = None) -> st
         _findings(content),
         _datasets(content),
         _recipes(content),
+        _band(content),
         _confirmation(content),
         _arms(content),
         _costs(content),
@@ -123,6 +124,28 @@ def _recipes(content: ReportContent) -> str:
         note = f"      … {left_out} more in the report …"
         lines = [*lines[: _MOST_ROWS - _LAST_ROWS + 1], note, *lines[-_LAST_ROWS:]]
     return "\n".join([_wrapped(title), *lines])
+
+
+def _band(content: ReportContent) -> str:
+    """The rates that were tried, and the one to take."""
+    band = content.band
+    if band is None:
+        return ""
+    rows = [
+        [
+            formatting.rate(item.rate),
+            formatting.number(item.loss, 4),
+            formatting.number(item.spread, 4),
+            formatting.number(item.seed_agreement, 2),
+            formatting.number(item.next_agreement, 2),
+            "" if item.flips is None else f"{item.flips}/{item.pairs}",
+            formatting.percent(item.still_fp32),
+            formatting.percent(item.still_bf16),
+        ]
+        for item in band.rates
+    ]
+    header = ["rate", "loss", "spread", "seeds", "next rate", "flips", "still fp32", "bf16"]
+    return "\n".join(["Learning rates", _wrapped(band.text), table(header, rows, frozenset({0}))])
 
 
 def _ranking_rows(ranking: Ranking) -> list[list[str]]:

@@ -10,7 +10,7 @@ from curricle.tasks.session import Session
 def prepare(session: Session, plan: StudyPlan) -> None:
     """Turn the study's sources into token datasets."""
     trains = session.results["flow"] != "prepare"
-    if trains and not session.store.exists(plan.ranking.step().artifact):
+    if trains and plan.ranking.tiny(session.store) is None:
         session.start_workers()  # their imports take seconds, while the corpus is read
     produce_all("reading the corpus", [plan.preparation.corpus])
     produce_all("training the tokenizer", [plan.preparation.tokenizer])

@@ -1,27 +1,52 @@
-"""Rank: proxies at each learning rate, the ranking with its intervals, a check at target size."""
+"""Rank: the usable rates, proxies, the ranking with its intervals, a check at target size."""
 
 from prefect.artifacts import create_table_artifact
 
 from curricle.analysis.ranking import Ranking
+from curricle.core.errors import JobError
 from curricle.flows.prepare import prepare
 from curricle.flows.stage import artifact_key, stage
 from curricle.tasks.plan import Decision, StudyPlan
 from curricle.tasks.produce import produce_all
 from curricle.tasks.session import Session
+from curricle.tasks.spending import train_within_budget
 
 
 @stage("rank", after=[prepare])
 def rank(session: Session, plan: StudyPlan) -> Decision:
-    """Train the proxies and rank the recipes."""
-    step = plan.ranking.step()
-    produce_all("training proxies", step.runs)
-    produce_all("ranking", [step])
-    show_ranking(plan.study.name, plan.ranking.tiny(session.store))
-    decision = plan.ranking.decide(session.store)
-    confirmation = plan.ranking.confirmation(decision.confirmed)
-    produce_all("training targets to confirm", confirmation.runs)
-    produce_all("confirming", [confirmation])
-    return decision
+    """Train the proxies and rank the recipes; what fails is left out, and said."""
+    store = session.store
+    produce_all("trying learning rates", plan.band.runs, tolerate=True)
+    if plan.study.budget.is_limited:
+        train_within_budget(session, plan)
+    else:
+        for ranking in plan.rankings:
+            produce_all("training proxies", ranking.runs(), tolerate=True)
+    produce_all("measuring where proxies start", plan.band.starts())
+    present = [step for one in plan.rankings for step in one.present(store).values()]
+    band = plan.band.present(store)
+    produce_all("ranking", [*present, *([band] if band else [])])
+    tiny = plan.ranking.tiny(store)
+    if tiny is None:
+        raise _nothing_ranked(session)
+    show_ranking(plan.study.name, tiny)
+    check_targets(session, plan)
+    return plan.ranking.decide(store)
+
+
+def check_targets(session: Session, plan: StudyPlan) -> None:
+    """Rank recipes at the target's size, tuned where the study says so."""
+    store, confirmed = session.store, plan.ranking.decide(session.store).confirmed
+    for target in plan.targets:
+        produce_all("tuning targets", target.tuning_runs(), tolerate=True)
+        produce_all("training targets to confirm", target.runs(store, confirmed), tolerate=True)
+        if (step := target.present(store, confirmed)) is not None:
+            produce_all("confirming", [step])
+
+
+def _nothing_ranked(session: Session) -> JobError:
+    label, reason = next(iter(session.failures.items()), ("", "no proxy of the baseline"))
+    return JobError(f"too few proxies at the tiny rate to rank anything: {label}: {reason}")
 
 
 def show_ranking(study: str, ranking: Ranking) -> None:

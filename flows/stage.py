@@ -6,8 +6,10 @@ from typing import Any
 
 from prefect import Flow, flow
 from prefect.runtime import flow_run
+from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from curricle.tasks.outcome import DEGRADED, describe_failures
 from curricle.tasks.plans import plan_of
 from curricle.tasks.registry import register
 from curricle.tasks.session import Session, open_session
@@ -50,7 +52,7 @@ def stage(
                 register(plan, session.store)
                 session.results[name] = body(session, plan)
                 register(plan, session.store)
-                return session.results[name]
+                return _degraded(session) or session.results[name]
 
         run.__doc__ = f"{body.__doc__}\n\n{_PARAMETERS}"
         runner: Any = ThreadPoolTaskRunner(max_workers=THREADS)
@@ -62,6 +64,13 @@ def stage(
         )(run)
 
     return decorate
+
+
+def _degraded(session: Session) -> Any:
+    """The state of a flow that goes on without some runs; None if none is missing."""
+    if not session.failures:
+        return None
+    return Completed(name=DEGRADED, message=describe_failures(session.failures))
 
 
 def artifact_key(study: str, what: str) -> str:

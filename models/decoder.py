@@ -122,12 +122,13 @@ def initial_std(spec: ModelSpec, *, is_output: bool) -> float:
     gpt2: 0.02, outputs divided by sqrt(2 * layers). opt: 0.006, likewise (arXiv 2205.01068, 2.1).
     pythia: GPT-NeoX's small_init, sqrt(2 / (5 * width)) (arXiv 1910.05895), outputs by its
     wang_init, 2 / (layers * sqrt(width)). llama: not in its papers; 0.02 throughout, the
-    `initializer_range` of its released configurations.
+    `initializer_range` of its released configurations. All times the spec's `initial_scale`.
     """
-    layers, width = spec.num_layers, spec.width
+    layers, width, scale = spec.num_layers, spec.width, spec.initial_scale
     if spec.family == "pythia":
-        return 2 / (layers * math.sqrt(width)) if is_output else math.sqrt(2 / (5 * width))
-    std = 0.006 if spec.family == "opt" else 0.02
+        std = 2 / (layers * math.sqrt(width)) if is_output else math.sqrt(2 / (5 * width))
+        return scale * std
+    std = scale * (0.006 if spec.family == "opt" else 0.02)
     scaled = is_output and spec.family != "llama"
     return std / math.sqrt(2 * layers) if scaled else std
 

@@ -9,10 +9,12 @@ from curricle.core.errors import InputError
 from curricle.core.jobs import (
     ChoicesSpec,
     MultipleChoiceSpec,
+    NgramSpec,
     PerplexitySpec,
     SampleStatisticsSpec,
     ScoringPart,
     SharpnessSpec,
+    StartSpec,
     TrainingSpec,
 )
 from curricle.core.plain import from_plain, to_plain
@@ -60,10 +62,12 @@ def run_job(message: Mapping[str, Any]) -> dict[str, Any]:
 def _job_kind(kind: str) -> tuple[Callable[..., dict[str, Any]], type[Any]]:
     from curricle.models.choices import choices
     from curricle.models.multiple_choice import multiple_choice
+    from curricle.models.ngrams import measure_ngrams
     from curricle.models.perplexity import perplexity
     from curricle.models.sample_statistics import sample_statistics
     from curricle.models.scoring import score
     from curricle.models.sharpness import sharpness
+    from curricle.models.start import measure_start
     from curricle.models.training import train
 
     kinds: dict[str, tuple[Callable[..., dict[str, Any]], type[Any]]] = {
@@ -74,6 +78,8 @@ def _job_kind(kind: str) -> tuple[Callable[..., dict[str, Any]], type[Any]]:
         "multiple-choice": (multiple_choice, MultipleChoiceSpec),
         "choices": (choices, ChoicesSpec),
         "sharpness": (sharpness, SharpnessSpec),
+        "start": (measure_start, StartSpec),
+        "n-grams": (measure_ngrams, NgramSpec),
     }
     if kind not in kinds:
         raise InputError(f"job kind {kind!r}", expected=f"one of {sorted(kinds)}", fix="choose one")

@@ -15,7 +15,8 @@ from curricle.recipes.specs.evaluation import Evaluation
 from curricle.recipes.specs.recipe import Recipe, TokenizerSpec
 from curricle.recipes.specs.scoring import Scoring
 from curricle.recipes.specs.sources import Source
-from curricle.recipes.specs.training import Proxy, Target
+from curricle.recipes.specs.sweep import Band, Budget, Sweep, Variant, changed, check_recipes
+from curricle.recipes.specs.training import Proxy, Target, Training
 
 
 class Tracking(Spec):
@@ -49,7 +50,11 @@ class Hardware(Spec):
 
 
 class Study(Spec):
-    """A whole study. The first recipe is the baseline that verdicts compare with."""
+    """A whole study. The first recipe is the baseline that verdicts compare with.
+
+    `sweep` are variants of proxy and target, `band` finds the rates to use, `budget` limits what
+    the proxies cost.
+    """
 
     name: Name
     store: str
@@ -59,6 +64,9 @@ class Study(Spec):
     recipes: Mapping[Name, Recipe] = Field(min_length=2)
     proxy: Proxy
     target: Target
+    sweep: Mapping[Name, Variant] = Field(default_factory=dict)
+    band: Band | None = None
+    budget: Budget = Budget()
     scoring: Scoring
     curricula: Mapping[Name, Curriculum] = Field(default_factory=dict)
     evaluation: Evaluation
@@ -66,17 +74,44 @@ class Study(Spec):
     hardware: Hardware = Hardware()
 
     @model_validator(mode="after")
-    def _batch_fits(self) -> Self:
-        for label, training in (("proxy", self.proxy), ("target", self.target)):
-            smallest = training.batch_size * self.tokenizer.sequence_length
-            if training.tokens < smallest:
+    def _sweeps_fit(self) -> Self:
+        for name, variant in self.sweep.items():
+            check_recipes(f"sweep.{name}.recipes", variant.recipes, self.recipes, self.baseline)
+        if self.band is not None:
+            check_recipes("band.recipes", self.band.recipes, self.recipes, self.baseline)
+        for sweep in self.sweeps():
+            place = f"sweep.{sweep.name}." if sweep.name else ""
+            self._check_batch(f"{place}proxy", sweep.proxy)
+            if sweep.target is not None:
+                self._check_batch(f"{place}target", sweep.target)
+            if sweep.name and sweep.target is not None and sweep.target.tuning is None:
+                refuse(
+                    f"sweep.{sweep.name}.target without tuning",
+                    "settings to tune it over, as its ranking is compared with the proxies'",
+                    "give target.tuning: {learning_rates: [...]}, or leave this target out",
+                )
+        return self
+
+    def _check_batch(self, label: str, training: Training) -> None:
+        """Refuse a run that is shorter than its largest batch, as far as that can be told."""
+        grid = training if isinstance(training, Proxy) else getattr(training, "tuning", None)
+        others = grid.batch_sizes if grid else ()
+        micro = training.micro_batch_size or 1
+        for size in (training.batch_size, *others):
+            smallest = size * self.tokenizer.sequence_length
+            if training.tokens is not None and training.tokens < smallest:
                 refuse(
                     f"{label}.tokens {training.tokens}",
-                    f"at least one batch of {training.batch_size} x "
+                    f"at least one batch of {size} x "
                     f"{self.tokenizer.sequence_length} = {smallest} tokens",
                     f"raise {label}.tokens or lower {label}.batch_size",
                 )
-        return self
+            if size % micro:
+                refuse(
+                    f"{label}: a batch of {size} with micro_batch_size {micro}",
+                    "batches of whole micro-batches",
+                    "change one of them",
+                )
 
     @model_validator(mode="after")
     def _scoring_checkpoints_are_apart(self) -> Self:
@@ -182,6 +217,20 @@ class Study(Spec):
                     f"add such a recipe, or remove the order of {name!r}",
                 )
         return self
+
+    def sweeps(self) -> tuple[Sweep, ...]:
+        """The study's own sweep and its variants."""
+        return (
+            Sweep("", self.proxy, self.target, tuple(self.recipes)),
+            *(self._variant(name, variant) for name, variant in self.sweep.items()),
+        )
+
+    def _variant(self, name: str, variant: Variant) -> Sweep:
+        proxy = changed(self.proxy, variant.proxy, f"sweep.{name}.proxy")
+        target = None
+        if variant.target is not None:
+            target = changed(self.target, variant.target, f"sweep.{name}.target")
+        return Sweep(name, proxy, target, variant.recipes or tuple(self.recipes))
 
     @property
     def baseline(self) -> str:

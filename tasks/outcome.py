@@ -1,7 +1,7 @@
 """What a command says at its end."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,16 @@ from curricle.tasks.prepared import prepared_of, render_prepared
 from curricle.tasks.report import REPORT, SUMMARY, gather, report_step
 from curricle.tasks.score_quality import scored_samples
 
+MOST_NAMED = 3
+DEGRADED = "Degraded"
+"""The state of a study that has gone on without some of its runs."""
+
 
 @dataclass(frozen=True)
 class Outcome:
     """The study as it stands: summary for the terminal, the report's path, the best recipe.
 
-    `prepared` is the table that `prepare` alone ends with.
+    `prepared` is the table that `prepare` alone ends with, `missing` the runs that failed, and why.
     """
 
     study: str
@@ -28,6 +32,15 @@ class Outcome:
     seconds: float
     prepared: dict[str, Any] | None
     text: str
+    state: str = "Completed"
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    def without(self, missing: Mapping[str, str]) -> "Outcome":
+        """The same, telling which runs the study goes on without."""
+        if not missing:
+            return self
+        line = f"{DEGRADED}: {describe_failures(missing)}. The same command tries them again."
+        return replace(self, state=DEGRADED, missing=missing, text=f"{self.text}\n{line}")
 
     def with_failures(self, failures: Sequence[str]) -> "Outcome":
         """The same, telling what MLflow didn't take."""
@@ -42,6 +55,15 @@ class Outcome:
     def to_plain(self) -> dict[str, Any]:
         """JSON values, without the text."""
         return {key: value for key, value in asdict(self).items() if key != "text"}
+
+
+def describe_failures(missing: Mapping[str, str]) -> str:
+    """How many runs are missing, the first ones by name, and why the first one is."""
+    names = list(missing)
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    listed = "; ".join(names[:MOST_NAMED]) + more
+    count = "1 run is" if len(names) == 1 else f"{len(names)} runs are"
+    return f"{count} missing ({listed}): {missing[names[0]]}"
 
 
 def read_outcome(plan: StudyPlan, store: Store, flow: str, *, seconds: float) -> Outcome:

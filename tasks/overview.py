@@ -1,25 +1,28 @@
 """What a study would do and has done, stage by stage: the dry run and the status."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from curricle.core import provenance
+from curricle.core.plain import to_plain
 from curricle.core.store import Store
 from curricle.recipes.study import Study
+from curricle.tasks.expectation import Expectation, expectation
 from curricle.tasks.plan import StudyPlan
+from curricle.tasks.speed import seconds_per_flop
 from curricle.tasks.step import Step
 from curricle.tasks.train import TrainingStep
 
-# Training ran at 55 to 85 GFLOP/s per core of a 2-core AMD EPYC for 2x64 and 4x128 models.
-TYPICAL_FLOPS_PER_SECOND = 60e9
 SECONDS_PER_STEP = 0.3
 START_SECONDS = 20
 
 
 @dataclass(frozen=True)
 class StageOverview:
-    """One stage: steps in all and in the store, training runs, tokens, FLOPs and minutes to go."""
+    """One stage: steps in all and in the store, training runs, tokens, FLOPs and minutes to go.
+
+    `expected` is what the ranking can be expected to decide, once there are runs to tell it by.
+    """
 
     stage: str
     steps: int
@@ -28,10 +31,12 @@ class StageOverview:
     tokens: int
     flops: int
     minutes_to_go: float
+    expected: Expectation | None = None
 
     def to_row(self) -> dict[str, Any]:
         """The fields by name."""
-        return asdict(self)
+        row = asdict(self) | {"expected": None}
+        return row if self.expected is None else row | {"expected": to_plain(self.expected)}
 
 
 def overview(study: Study, stages: Sequence[str] | None = None) -> list[StageOverview]:
@@ -39,19 +44,21 @@ def overview(study: Study, stages: Sequence[str] | None = None) -> list[StageOve
 
     FLOPs are those of training alone: what scoring and evaluation take depends on the size of
     datasets that don't exist yet. Minutes use this machine's own rate where the store has
-    finished runs, and a typical core's otherwise.
+    finished runs, and a typical core's otherwise; a budget is not counted in.
     """
     store = Store(study.store, create=False)
-    layout = StudyPlan(study).layout(store)
+    plan = StudyPlan(study)
+    layout = plan.layout(store)
     every = [step for steps in layout.values() for step in steps]
     done = {step.artifact for step in every if store.exists(step.artifact)}
-    cores = int(provenance.device_description()["cores"])
-    rate = cores * _measured_rate([step for step in every if step.artifact in done], store)
-    return [
-        _stage(name, steps, [step for step in steps if step.artifact not in done], rate)
+    each = seconds_per_flop(plan, store)
+    found = [
+        _stage(name, steps, [step for step in steps if step.artifact not in done], each)
         for name, steps in layout.items()
         if stages is None or name in stages
     ]
+    expected = expectation(plan, store)
+    return [replace(item, expected=expected) if item.stage == "rank" else item for item in found]
 
 
 def render_overview(study: Study, stages: Sequence[StageOverview]) -> str:
@@ -71,7 +78,8 @@ def render_overview(study: Study, stages: Sequence[StageOverview]) -> str:
         flops=sum(item.flops for item in stages),
         minutes_to_go=sum(item.minutes_to_go for item in stages),
     )
-    return "\n".join([*lines, _line(total)])
+    expected = [item.expected.to_text() for item in stages if item.expected is not None]
+    return "\n".join([*lines, _line(total), *expected])
 
 
 def _line(item: StageOverview) -> str:
@@ -82,10 +90,10 @@ def _line(item: StageOverview) -> str:
 
 
 def _stage(
-    name: str, steps: Sequence[Step], missing: Sequence[Step], flops_per_second: float
+    name: str, steps: Sequence[Step], missing: Sequence[Step], seconds_each: float
 ) -> StageOverview:
     runs = [step for step in steps if isinstance(step, TrainingStep)]
-    seconds = sum(step.flops for step in missing) / flops_per_second
+    seconds = sum(step.flops for step in missing) * seconds_each
     seconds += SECONDS_PER_STEP * len(missing)
     seconds += START_SECONDS if missing and name == "prepare" else 0
     return StageOverview(
@@ -97,14 +105,3 @@ def _stage(
         flops=sum(step.flops for step in steps),
         minutes_to_go=seconds / 60,
     )
-
-
-def _measured_rate(done: Sequence[Step], store: Store) -> float:
-    """Training FLOPs per second of one worker over the finished runs."""
-    facts: list[Mapping[str, Any]] = [
-        store.facts(step.artifact) for step in done if isinstance(step, TrainingStep)
-    ]
-    seconds = sum(item["seconds"] for item in facts)
-    if not seconds:
-        return TYPICAL_FLOPS_PER_SECOND
-    return float(sum(item["training_flops"] for item in facts) / seconds)

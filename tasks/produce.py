@@ -17,8 +17,11 @@ from curricle.tasks.step import Step
 
 # The store is the cache: it survives the process and proves what it holds, so Prefect's is off.
 @task(cache_policy=NO_CACHE, persist_result=False)
-def produce(step: Step) -> Artifact:
-    """Make the step's artifact from its inputs' and return its reference."""
+def produce(step: Step, tolerated: bool = False) -> Artifact:
+    """Make the step's artifact from its inputs' and return its reference.
+
+    A job that fails ends the study, unless it is `tolerated`: then the session remembers it.
+    """
     session = current_session()
     if session.first_error is not None:
         raise JobError("not started, since another step failed")
@@ -30,17 +33,21 @@ def produce(step: Step) -> Artifact:
     try:
         artifact = session.store.produce(step.request, build)
     except BaseException as error:
-        session.first_error = session.first_error or error
+        if tolerated and isinstance(error, JobError):
+            session.failures[step.label] = str(error).strip().splitlines()[-1]
+        else:
+            session.first_error = session.first_error or error
         raise
     _track(step, session)
     return artifact
 
 
-def produce_all(stage: str, steps: Sequence[Step]) -> None:
+def produce_all(stage: str, steps: Sequence[Step], *, tolerate: bool = False) -> None:
     """Make the artifacts of `steps` that the store lacks, side by side, their inputs before them.
 
     `stage` names the progress bar. Raises the first error after the steps under way have ended;
-    those waiting aren't started.
+    those waiting aren't started. With `tolerate` jobs may fail (diverge, or die with their worker):
+    the other steps are made nevertheless, and the session's `failures` say what is missing.
     """
     session = current_session()
     missing: dict[Artifact, Step] = {}
@@ -54,7 +61,7 @@ def produce_all(stage: str, steps: Sequence[Step]) -> None:
     needed = [item for step in missing.values() for item in step.inputs.values()]
     produce_all(f"inputs for {stage}".replace("inputs for inputs for", "inputs for"), needed)
     bar = session.progress.stage(stage, len(missing))
-    futures = [_submit(step) for step in missing.values()]
+    futures = [_submit(step, tolerate) for step in missing.values()]
     for future in futures:
         future.add_done_callback(lambda _: bar.advance())
     for future in futures:
@@ -62,14 +69,14 @@ def produce_all(stage: str, steps: Sequence[Step]) -> None:
     if session.first_error is not None:
         raise session.first_error
     for future in futures:
-        future.result()
+        future.result(raise_on_failure=not tolerate)
 
 
-def _submit(step: Step) -> PrefectFuture[Artifact]:
+def _submit(step: Step, tolerated: bool) -> PrefectFuture[Artifact]:
     named = produce.with_options(name=step.verb, task_run_name=f"{step.verb}: {step.label}")
     # Quoted, or Prefect would walk through the step's whole graph in search of futures.
     quoted: Any = quote(step)
-    return named.submit(quoted)
+    return named.submit(quoted, tolerated)
 
 
 def _track(step: Step, session: Session) -> None:

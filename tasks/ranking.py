@@ -1,8 +1,8 @@
-"""The ranking step: statistics over training runs, one ranking per learning rate."""
+"""The ranking step: statistics over training runs that differ in recipe and seed alone."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,25 +19,25 @@ RANKING = "ranking.json"
 
 @dataclass(frozen=True)
 class RankingStep(Step):
-    """Rank recipes by the held-out loss of `runs`, separately at each learning rate.
+    """Rank recipes by the held-out loss of `runs`.
 
-    At the rates in `order_blind` recipes that differ only in order are set aside: what a proxy
-    learns at a tiny rate doesn't depend on the order.
+    `roles` names all recipes that were to be ranked: those without a run are told as missing.
+    Recipes in `order_only` are set aside: what a proxy learns at a tiny rate doesn't depend on the
+    order.
     """
 
     kind: ClassVar[str] = "ranking"
     verb: ClassVar[str] = "rank"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     title: str
     runs: tuple[TrainingStep, ...]
     baseline: str
     roles: Mapping[str, str]
     order_only: tuple[str, ...] = ()
-    order_blind: tuple[float, ...] = ()
 
     @property
     def name(self) -> str:
-        """`proxy` or `confirm`."""
+        """What was ranked."""
         return self.title
 
     @property
@@ -48,7 +48,6 @@ class RankingStep(Step):
             "roles": dict(self.roles),
             "recipes": [run.recipe for run in self.runs],
             "order_only": self.order_only,
-            "order_blind": self.order_blind,
         }
 
     @property
@@ -57,18 +56,25 @@ class RankingStep(Step):
         return {f"run-{number:04}": run for number, run in enumerate(self.runs)}
 
     def build(self, session: Session, inputs: Mapping[str, Path], folder: Path) -> None:
-        """Write `ranking.json`: a ranking per learning rate."""
+        """Write `ranking.json`."""
         del inputs
         table = results_table(row for run in self.runs for row in run.rows(session.store))
-        rankings: dict[str, Ranking] = {}
-        for rate in sorted({run.learning_rate for run in self.runs}):
-            rows = ranking_table(table, stage=self.runs[0].stage, learning_rate=rate)
-            blind = self.order_only if rate in self.order_blind else ()
-            rankings[repr(rate)] = rank(rows, self.baseline, self.roles, order_only=blind)
-        text = json.dumps(to_plain(rankings), indent=1) + "\n"
+        rows = ranking_table(table, stage=self.runs[0].stage)
+        ranking = rank(rows, self.baseline, self.roles, order_only=self.order_only)
+        text = json.dumps(to_plain(ranking), indent=1) + "\n"
         (folder / RANKING).write_text(text, encoding="utf-8")
 
-    def read(self, store: Store) -> dict[float, Ranking]:
-        """The stored rankings by learning rate."""
+    def read(self, store: Store) -> Ranking:
+        """The stored ranking."""
         text = (store.folder(self.artifact) / RANKING).read_text(encoding="utf-8")
-        return {float(rate): from_plain(Ranking, item) for rate, item in json.loads(text).items()}
+        return from_plain(Ranking, json.loads(text))
+
+    def over(self, runs: tuple[TrainingStep, ...]) -> "RankingStep | None":
+        """The same ranking over some of its runs; None if they leave nothing to be ranked.
+
+        That takes the baseline and another recipe that isn't set aside.
+        """
+        have = {run.recipe for run in runs} - set(self.order_only)
+        if self.baseline not in have or len(have) < 2:
+            return None
+        return replace(self, runs=runs)

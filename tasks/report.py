@@ -22,7 +22,7 @@ from curricle.analysis.plots.rankings import ranking_figure
 from curricle.analysis.plots.style import to_png
 from curricle.analysis.ranking import rank_domains
 from curricle.analysis.report import render_report
-from curricle.analysis.results import ranking_table, write_results
+from curricle.analysis.results import ranking_table, results_table, write_results
 from curricle.analysis.summary import render_summary
 from curricle.core import provenance
 from curricle.core.plain import to_plain
@@ -81,17 +81,18 @@ class ReportStep(Step):
 
 
 def report_step(plan: StudyPlan, store: Store) -> ReportStep:
-    """The report on all steps of a study whose ranking is there."""
+    """The report on what a study whose ranking is there has found."""
     steps = [step for steps in plan.layout(store).values() for step in steps]
     kinds = (TrainingStep, EvaluationStep)
     chosen = [step for step in steps if isinstance(step, kinds) or step.kind == "ranking"]
-    return ReportStep(plan, tuple(chosen))
+    return ReportStep(plan, tuple(step for step in chosen if store.exists(step.artifact)))
 
 
 def publish(session: Session, step: ReportStep) -> None:
     """Put report, summary and ranking figure on the study's run in MLflow."""
     folder = session.store.folder(step.artifact)
     tiny = step.plan.ranking.tiny(session.store)
+    assert tiny is not None
     files: dict[str, str | bytes] = {
         REPORT: (folder / REPORT).read_bytes(),
         SUMMARY: (folder / SUMMARY).read_bytes(),
@@ -104,7 +105,7 @@ def publish(session: Session, step: ReportStep) -> None:
 def gather(plan: StudyPlan, store: Store) -> ReportContent:
     """What the store holds of the study now, as the report's content."""
     results = collect_results(plan, store)
-    rankings = _rankings(plan, store, results)
+    rankings = _rankings(plan, store)
     targets = main_targets(plan, results)
     labels = list(plan.study.curricula)
     decision = plan.ranking.decide(store)
@@ -118,6 +119,7 @@ def gather(plan: StudyPlan, store: Store) -> ReportContent:
         tiny_rate=plan.study.proxy.tiny_rate,
         standard_rate=plan.study.proxy.standard_rate,
         **rankings,
+        **_band(plan, store),
         comparisons=comparisons_of(targets, labels),
         by_schedule=by_schedule(plan, results),
         curricula=tuple(labels),
@@ -135,22 +137,36 @@ def gather(plan: StudyPlan, store: Store) -> ReportContent:
     )
 
 
-def _rankings(plan: StudyPlan, store: Store, results: pd.DataFrame) -> dict[str, Any]:
-    step = plan.ranking.step()
-    if not store.exists(step.artifact):
+def _rankings(plan: StudyPlan, store: Store) -> dict[str, Any]:
+    made, proxy = plan.ranking.made(store), plan.study.proxy
+    if (tiny := made.get(proxy.tiny_rate)) is None:
         return {}
-    by_rate = step.read(store)
-    proxy = plan.study.proxy
-    rows = ranking_table(results, stage="proxy", learning_rate=proxy.tiny_rate)
+    table = results_table(row for run in tiny.runs for row in run.rows(store))
+    rows = ranking_table(table, stage="proxy")
     found: dict[str, Any] = {
-        "tiny": by_rate[proxy.tiny_rate],
-        "standard": by_rate[proxy.standard_rate],
-        "domains": rank_domains(rows, plan.study.baseline, step.roles, order_only=step.order_only),
+        "tiny": tiny.read(store),
+        "domains": rank_domains(rows, tiny.baseline, tiny.roles, order_only=tiny.order_only),
     }
-    confirmation = plan.ranking.confirmation(plan.ranking.decide(store).confirmed)
-    if store.exists(confirmation.artifact):
-        found["confirmation"] = confirmation.read(store)[plan.study.target.learning_rate]
+    if (standard := made.get(proxy.standard_rate)) is not None:
+        found["standard"] = standard.read(store)
+    confirmation = plan.target.present(store, plan.ranking.decide(store).confirmed)
+    if confirmation is not None and store.exists(confirmation.artifact):
+        found["confirmation"] = confirmation.read(store)
     return found
+
+
+def _band(plan: StudyPlan, store: Store) -> dict[str, Any]:
+    """The usable rates, and each recipe's alignment at the start."""
+    band = plan.band.present(store)
+    if band is None or not store.exists(band.artifact):
+        return {}
+    starts = [step for step in plan.band.starts() if store.exists(step.artifact)]
+    rows = [
+        {"recipe": step.run.recipe, "seed": step.run.training.seed, **step.facts(store)}
+        for step in starts
+    ]
+    columns = ["recipe", "seed", "gradient_cosine", "update_cosine", "gain"]
+    return {"band": band.read(store), "alignment": pd.DataFrame(rows)[columns]}
 
 
 def _curves(plan: StudyPlan, store: Store, best: str) -> pd.DataFrame | None:
@@ -246,10 +262,20 @@ def describe(recipe: Mapping[str, Any]) -> str:
     """A recipe in a few words: its steps in turn, its mix, its order."""
     parts = [step["step"] for step in recipe["steps"]]
     if recipe["mix"]:
-        parts.append("mix " + ", ".join(f"{k} {v:g}" for k, v in recipe["mix"].items()))
+        parts.append(f"mix {_mix(recipe['mix'])}")
     if recipe["order"]:
         parts.append(f"by {recipe['order']['by']}, {recipe['order']['direction']}")
     return "; ".join(parts) or "as it is"
+
+
+def _mix(mix: Mapping[str, Any]) -> str:
+    """Weights by domain or by name, and what is special about them."""
+    weights = mix["weights"]
+    parts = [weights] if isinstance(weights, str) else [f"{k} {v:g}" for k, v in weights.items()]
+    if mix["temperature"] != 1:
+        parts.append(f"temperature {mix['temperature']:g}")
+    parts += [f"without {domain}" for domain in mix["without"]]
+    return ", ".join(parts)
 
 
 def _cautions(results: pd.DataFrame, plan: StudyPlan) -> tuple[Caution, ...]:

@@ -23,8 +23,10 @@ def collect_results(plan: StudyPlan, store: Store) -> pd.DataFrame:
     decision = plan.ranking.decide(store)
     targets = plan.curricula.target_runs(decision.best)
     runs = [
-        *plan.ranking.runs(),
-        *plan.ranking.confirmation_runs(decision.confirmed),
+        *plan.band.runs,
+        *(run for ranking in plan.rankings for run in ranking.runs()),
+        *(run for target in plan.targets for run in target.tuning_runs()),
+        *(run for target in plan.targets for run in target.runs(store, decision.confirmed)),
         *targets,
         *plan.curricula.side_runs(decision.best),
     ]

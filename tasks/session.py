@@ -22,7 +22,7 @@ class Session:
 
     `results` keeps the plan, the outermost flow's name and what each stage's flow returned, so
     that a later stage of the same session doesn't run it again. After `first_error` no further step
-    is started.
+    is started. `failures` says by label why a run is missing that the study goes on without.
     """
 
     def __init__(self, study: AnyStudy) -> None:
@@ -33,6 +33,7 @@ class Session:
         state_folder(study).mkdir(parents=True, exist_ok=True)
         self.results: dict[str, object] = {}
         self.first_error: BaseException | None = None
+        self.failures: dict[str, str] = {}
         self.progress = ProgressDisplay()
         self.tracker = Tracker(
             uri=tracking_uri(study),

@@ -3,10 +3,10 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from curricle.core.jobs import TrainingSpec
 from curricle.core.plain import to_plain
@@ -14,19 +14,23 @@ from curricle.core.store import Store
 from curricle.models.flops import run_flops
 from curricle.models.jobs import Job
 from curricle.models.metrics_log import METRICS
+from curricle.recipes.specs.training import Setting
 from curricle.tasks.dataset import DatasetStep
 from curricle.tasks.order import OrderStep
 from curricle.tasks.session import Session
 from curricle.tasks.step import Step
 from curricle.tasks.tracking import TrackedRun
 
+LOSS = "validation/loss/"
+
 
 @dataclass(frozen=True)
 class TrainingStep(Step):
     """A training run and its place in the study.
 
-    `stage`, `recipe`, `curriculum` and `schedule` (a name for it, where a study has several)
-    describe it and are no part of its identity: a run that two stages need is trained once.
+    `stage`, `recipe`, `curriculum`, `variant` (of the sweep; empty for the study's own) and
+    `schedule` (a name for it, where a study has several) describe it and are no part of its
+    identity: a run that two stages need is trained once.
     """
 
     kind: ClassVar[str] = "checkpoint"
@@ -39,11 +43,22 @@ class TrainingStep(Step):
     validation: DatasetStep
     irreducible: Step | None = None
     schedule: str | None = None
+    variant: str = ""
 
     @property
     def learning_rate(self) -> float:
         """Peak learning rate."""
         return self.training.optimizer.learning_rate
+
+    @property
+    def setting(self) -> Setting:
+        """What of it is tuned."""
+        optimizer = self.training.optimizer
+        return Setting(self.learning_rate, self.training.batch_size, optimizer.weight_decay)
+
+    def with_checkpoints(self, tokens: tuple[int, ...]) -> Self:
+        """The same run, keeping checkpoints after so many tokens."""
+        return replace(self, training=replace(self.training, checkpoints_at=tokens))
 
     @property
     def name(self) -> str:
@@ -58,8 +73,9 @@ class TrainingStep(Step):
 
     @property
     def label(self) -> str:
-        """Stage, recipe or curriculum, rate and seed."""
+        """Stage and variant, recipe or curriculum, rate and seed."""
         what = self.curriculum if self.stage == "target" else self.recipe
+        what = f"{self.variant} {what}".strip()
         what += f", {self.schedule}" if self.schedule else ""
         return f"{self.stage} {what}, rate {self.learning_rate:g}, seed {self.training.seed}"
 
@@ -94,12 +110,15 @@ class TrainingStep(Step):
         """The columns of the results table that describe this run."""
         return {
             "stage": self.stage,
+            "variant": self.variant,
             "recipe": self.recipe,
             "curriculum": self.curriculum,
             "family": self.training.model.family,
             "size": self.training.model.size,
             "parameters": facts["parameters"],
             "learning_rate": self.learning_rate,
+            "batch_size": self.training.batch_size,
+            "weight_decay": self.training.optimizer.weight_decay,
             "schedule": self.schedule or self.training.optimizer.schedule,
             "seed": self.training.seed,
             "tokens": self.training.tokens,
@@ -108,8 +127,7 @@ class TrainingStep(Step):
 
     def rows(self, store: Store) -> list[dict[str, Any]]:
         """Rows of the results table: loss per domain and on average, and of the first batch."""
-        facts = store.facts(self.artifact)
-        losses = {name: entry["loss"] for name, entry in facts["validation"].items()}
+        facts, losses = store.facts(self.artifact), self.final_losses(store)
         values = {"average": sum(losses.values()) / len(losses), **losses}
         columns = self.columns(facts)
         rows = [
@@ -119,15 +137,35 @@ class TrainingStep(Step):
         first = {"metric": "train/first_loss", "domain": "average", "value": facts["first_loss"]}
         return [*rows, {**columns, **first}]
 
+    def final_losses(self, store: Store) -> dict[str, float]:
+        """The held-out loss of each domain at the end."""
+        found = store.facts(self.artifact)["validation"]
+        return {domain: float(entry["loss"]) for domain, entry in found.items()}
+
+    def average_loss(self, store: Store) -> float:
+        """The held-out loss at the end, averaged over domains."""
+        losses = self.final_losses(store).values()
+        return sum(losses) / len(losses)
+
     def curve(self, store: Store) -> list[tuple[int, float]]:
         """(tokens, validation loss averaged over domains) wherever the run was validated."""
+        return [
+            (tokens, sum(losses.values()) / len(losses))
+            for tokens, losses in self.losses_along(store).items()
+        ]
+
+    def losses_along(self, store: Store) -> dict[int, dict[str, float]]:
+        """Validation loss of each domain, by the tokens after which the run was validated."""
         path = store.folder(self.artifact) / METRICS
-        entries = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-        points = []
-        for entry in entries:
-            losses = [v for k, v in entry["values"].items() if k.startswith("validation/loss/")]
+        points: dict[int, dict[str, float]] = {}
+        for entry in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+            losses = {
+                name.removeprefix(LOSS): value
+                for name, value in entry["values"].items()
+                if name.startswith(LOSS)
+            }
             if losses:
-                points.append((int(entry["tokens"]), sum(losses) / len(losses)))
+                points[int(entry["tokens"])] = losses
         return points
 
     def tracked_run(self, session: Session) -> TrackedRun:
@@ -146,7 +184,7 @@ class TrainingStep(Step):
                 "checkpoint": f"{store.root}/{self.artifact.key}",
                 **session.tracker.tags,
             },
-            parameters={**columns, "batch_size": self.training.batch_size},
+            parameters=columns,
             datasets={
                 "training": f"{store.root}/{inputs['dataset'].artifact.key}",
                 "validation": f"{store.root}/{inputs['validation'].artifact.key}",

@@ -3,6 +3,7 @@
 Nothing here uses pyplot or keeps state between calls.
 """
 
+from curricle.analysis.plots.band import band_figure
 from curricle.analysis.plots.curricula import (
     arm_domains_figure,
     arms_figure,
@@ -24,6 +25,7 @@ from curricle.analysis.plots.style import to_png, to_svg
 __all__ = [
     "arm_domains_figure",
     "arms_figure",
+    "band_figure",
     "costs_figure",
     "curves_figure",
     "documents_figure",

@@ -11,6 +11,7 @@ from curricle.analysis.report.background import (
     method_section,
     provenance_section,
 )
+from curricle.analysis.report.band import band_section
 from curricle.analysis.report.curricula import curricula_section, learnability_section
 from curricle.analysis.report.evaluation import evaluation_sections
 from curricle.analysis.report.markup import Markup
@@ -33,6 +34,7 @@ def render_report(content: ReportContent) -> str:
     sections = {
         "Recipes": ranking_section(content),
         "Rates": rates_section(content),
+        "Band": band_section(content),
         "Confirmation": confirmation_section(content),
         "Curricula": curricula_section(content),
         **evaluation_sections(content),

@@ -10,7 +10,7 @@ from curricle.core.families import widths_of
 from curricle.core.jobs import ModelSpec
 from curricle.core.model_size import with_non_embedding_parameters
 from curricle.core.presets import preset
-from curricle.recipes.specs.base import PositiveInt, Spec, refuse
+from curricle.recipes.specs.base import PositiveFloat, PositiveInt, Spec, refuse
 from curricle.recipes.specs.recipe import TokenizerSpec
 
 FamilyName = Literal["gpt2", "pythia", "opt", "llama"]
@@ -23,6 +23,7 @@ class Shape(Spec):
     published model, which brings its family; `non_embedding_parameters`, from which depth, width
     and heads follow. Vocabulary and length are the study's tokenizer's in each case. `family` is
     gpt2 unless given. `dropout` is the rate of all the dropouts that the family has.
+    `initial_scale` multiplies the family's own standard deviations of fresh matrices.
     """
 
     family: FamilyName | None = None
@@ -32,6 +33,7 @@ class Shape(Spec):
     preset: str | None = None
     non_embedding_parameters: PositiveInt | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    initial_scale: PositiveFloat = 1.0
 
     @model_validator(mode="after")
     def _size_is_given_once(self) -> Self:
@@ -77,6 +79,7 @@ class Shape(Spec):
             vocabulary_size=vocabulary_size,
             sequence_length=sequence_length,
             dropout=self.dropout,
+            initial_scale=self.initial_scale,
         )
 
     def _shape(self) -> ModelSpec:

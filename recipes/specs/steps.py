@@ -215,17 +215,25 @@ class Select(BaseStep):
 
 
 class ShuffleLetters(BaseStep):
-    """Bad control: the letters inside each word in random order."""
+    """Bad control: the letters inside each word in random order, in a `share` of the documents.
+
+    Shares are nested: a document that is shuffled at one share is so at every larger one.
+    """
 
     dimension: ClassVar[str] = "control"
     step: Literal["shuffle-letters"]
+    share: Fraction = 1.0
 
 
 class ShuffleWords(BaseStep):
-    """Subtle control: the words of each document in random order; unigrams stay the same."""
+    """Subtle control: the words of each document in random order; unigrams stay the same.
+
+    `share` as for letters.
+    """
 
     dimension: ClassVar[str] = "control"
     step: Literal["shuffle-words"]
+    share: Fraction = 1.0
 
 
 class DuplicateDocuments(BaseStep):

@@ -1,11 +1,14 @@
 """How models are trained: the proxies that rank, and the targets."""
 
+import itertools
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from curricle.core.jobs import AveragingSpec, OptimizerSpec
+from curricle.core.jobs import AveragingSpec, ModelSpec, OptimizerSpec
+from curricle.core.model_size import parameters
 from curricle.recipes.specs.base import (
     Name,
     NonNegativeFloat,
@@ -33,15 +36,26 @@ class Averaging(Spec):
     every: PositiveInt = 1
 
 
+@dataclass(frozen=True, order=True)
+class Setting:
+    """What is tuned: one point of a grid."""
+
+    learning_rate: float
+    batch_size: int
+    weight_decay: float
+
+
 class Training(Shape):
     """Model size and optimizer settings that proxies and targets have in common.
 
+    A run has `tokens`, or `tokens_per_parameter` times the model's parameters, embeddings included.
     A batch of `batch_size` samples is computed in micro-batches of `micro_batch_size` (default: in
     one). `wsd` keeps the peak rate until the last `decay_fraction` of the run. `precision: bf16`
     keeps fp32 master weights. `validate_every` measures held-out losses along the way, in tokens.
     """
 
-    tokens: PositiveInt
+    tokens: PositiveInt | None = None
+    tokens_per_parameter: PositiveFloat | None = None
     batch_size: PositiveInt = 8
     micro_batch_size: PositiveInt | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -68,6 +82,27 @@ class Training(Shape):
             )
         return self
 
+    @model_validator(mode="after")
+    def _tokens_are_given_once(self) -> Self:
+        if (self.tokens is None) == (self.tokens_per_parameter is None):
+            refuse(
+                "both of tokens and tokens_per_parameter"
+                if self.tokens
+                else "neither tokens nor tokens_per_parameter",
+                "one of them",
+                "give tokens: 1000000, or tokens_per_parameter: 20",
+            )
+        return self
+
+    def tokens_for(self, model: ModelSpec) -> int:
+        """Tokens of a run of this model."""
+        return self.tokens or round((self.tokens_per_parameter or 0) * parameters(model))
+
+    def at(self, setting: Setting) -> Self:
+        """The same with the batch size and weight decay of a point of a grid."""
+        changed = {"batch_size": setting.batch_size, "weight_decay": setting.weight_decay}
+        return self.model_copy(update=changed)
+
     @property
     def averaging_spec(self) -> AveragingSpec | None:
         """The average the run ends with, as the job takes it."""
@@ -87,24 +122,43 @@ class Training(Shape):
         )
 
 
-class Proxy(Training):
-    """The small models that rank the recipes.
+class Grid(Spec):
+    """Settings to try: every learning rate with every batch size and weight decay.
 
-    Each recipe is trained at each of `learning_rates`. The smallest is the tiny rate, whose ranking
-    counts; the largest is the standard rate it is compared with.
+    Without `batch_sizes` or `weight_decays` the run's own is the only one.
     """
 
     learning_rates: tuple[PositiveFloat, ...] = Field(min_length=1)
+    batch_sizes: tuple[PositiveInt, ...] = ()
+    weight_decays: tuple[NonNegativeFloat, ...] = ()
 
     @model_validator(mode="after")
-    def _rates_differ(self) -> Self:
-        if len(set(self.learning_rates)) < len(self.learning_rates):
-            refuse(
-                f"learning_rates {list(self.learning_rates)}",
-                "each rate once",
-                "remove the repeated one",
-            )
+    def _each_once(self) -> Self:
+        for name in Grid.model_fields:
+            values: tuple[float, ...] = getattr(self, name)
+            if len(set(values)) < len(values):
+                singular = name.removesuffix("s").split("_")[-1]
+                refuse(f"{name} {list(values)}", f"each {singular} once", "remove the repeated one")
         return self
+
+    def settings(self, training: Training) -> tuple[Setting, ...]:
+        """The points of the grid around a run, in ascending order."""
+        points = itertools.product(
+            self.learning_rates,
+            self.batch_sizes or (training.batch_size,),
+            self.weight_decays or (training.weight_decay,),
+        )
+        return tuple(sorted(itertools.starmap(Setting, points)))
+
+
+class Proxy(Training, Grid):
+    """The small models that rank the recipes.
+
+    Each recipe is trained at each of `learning_rates`. The smallest is the tiny rate, whose ranking
+    counts; the largest is the standard rate it is compared with. With several `batch_sizes` or
+    `weight_decays` the rankings are made at `batch_size` and `weight_decay`, and the rest serves
+    the proxies that are tuned per recipe.
+    """
 
     @property
     def tiny_rate(self) -> float:
@@ -115,6 +169,20 @@ class Proxy(Training):
     def standard_rate(self) -> float:
         """The rate usual practice would take; also judges recipes that differ only in order."""
         return max(self.learning_rates)
+
+    def main(self, rate: float) -> Setting:
+        """The setting that the ranking at this rate is made at."""
+        return Setting(rate, self.batch_size, self.weight_decay)
+
+
+class Tuning(Grid):
+    """How the target is tuned for each recipe: the whole grid with `seeds` seeds of its own.
+
+    The winning setting is trained again on the target's seeds, which had no part in the choice: the
+    minimum over single runs flatters whoever had luck.
+    """
+
+    seeds: PositiveInt = 1
 
 
 class Schedule(Spec):
@@ -127,7 +195,11 @@ class Schedule(Spec):
 
 
 class Target(Training):
-    """The larger model; `confirm` recipes (best, middle, bad control) are trained at its size.
+    """The larger model that the proxies stand in for.
+
+    With `tuning` it is tuned on every recipe, and the proxies' ranking is checked against that one.
+    Without, `confirm` recipes (best, middle, bad control) are trained at its size and
+    `learning_rate`. Curricula are compared at `learning_rate`.
 
     Under each of `schedules`, too, it is trained in random order and under each curriculum: a
     curriculum's gain may lie in what it reads while the rate falls. `longer` adds a random order of
@@ -136,8 +208,14 @@ class Target(Training):
 
     learning_rate: PositiveFloat
     confirm: Annotated[int, Field(ge=2)] = 3
+    tuning: Tuning | None = None
     schedules: Mapping[Name, Schedule] = Field(default_factory=dict)
     longer: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = None
+
+    @property
+    def main(self) -> Setting:
+        """The setting that curricula are compared at."""
+        return Setting(self.learning_rate, self.batch_size, self.weight_decay)
 
     @model_validator(mode="after")
     def _schedules_have_names_of_their_own(self) -> Self:

@@ -94,9 +94,9 @@ def transform_of(step: Step, documents: Documents, measured: Path | None, seed: 
         case Select():
             return select(step)
         case ShuffleLetters():
-            return lambda batch, _: shuffle_letters(batch.table, seed)
+            return lambda batch, _: shuffle_letters(batch.table, seed, step.share)
         case ShuffleWords():
-            return lambda batch, _: shuffle_words(batch.table, seed)
+            return lambda batch, _: shuffle_words(batch.table, seed, step.share)
         case DuplicateDocuments():
             return duplicate_documents(step, seed)
         case ForeignDomain():

@@ -19,14 +19,14 @@ Shuffle = Callable[[str, np.random.Generator], str]
 _WHITE_SPACE = re.compile(r"(\s+)")
 
 
-def shuffle_letters(documents: pa.Table, seed: int) -> pa.Table:
-    """The documents with the letters of every word permuted."""
-    return _with_texts(documents, permute_letters, seed, "shuffle-letters")
+def shuffle_letters(documents: pa.Table, seed: int, share: float) -> pa.Table:
+    """The documents, a share of them with the letters of every word permuted."""
+    return _with_texts(documents, permute_letters, seed, "shuffle-letters", share)
 
 
-def shuffle_words(documents: pa.Table, seed: int) -> pa.Table:
-    """The documents with their words permuted."""
-    return _with_texts(documents, permute_words, seed, "shuffle-words")
+def shuffle_words(documents: pa.Table, seed: int, share: float) -> pa.Table:
+    """The documents, a share of them with their words permuted."""
+    return _with_texts(documents, permute_words, seed, "shuffle-words", share)
 
 
 def permute_letters(text: str, random: np.random.Generator) -> str:
@@ -76,9 +76,14 @@ def _turn_unchanged(
     return np.where(changed[word], after, after[following])
 
 
-def _with_texts(documents: pa.Table, shuffle: Shuffle, seed: int, stream: str) -> pa.Table:
+def _with_texts(
+    documents: pa.Table, shuffle: Shuffle, seed: int, stream: str, share: float
+) -> pa.Table:
+    def chosen(identifier: str) -> bool:
+        return share == 1.0 or generator(seed, stream, "share", identifier).random() < share
+
     texts = [
-        shuffle(text, generator(seed, stream, identifier))
+        shuffle(text, generator(seed, stream, identifier)) if chosen(identifier) else text
         for identifier, text in zip(
             documents["id"].to_pylist(), documents["text"].to_pylist(), strict=True
         )

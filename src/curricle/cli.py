@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from curricle import __version__
-from curricle.commands.common import json_option, open_any_plan, study_options, writing
+from curricle.commands.budget import with_budget
+from curricle.commands.common import (
+    Command,
+    json_option,
+    open_any_plan,
+    study_options,
+    writing,
+)
 from curricle.commands.deploy import deploy
 from curricle.commands.diff import diff
 from curricle.commands.dropped import with_dropped
@@ -36,6 +43,8 @@ STAGES_UNTIL = {
     "evaluate": _ORDER,
     "study": _ORDER,
 }
+
+WITH_BUDGET = {"run", "rank"}
 
 STAGES = {
     "run": ("study", "Run a whole study, from the corpus to the report."),
@@ -121,7 +130,8 @@ def _add_stage_command(name: str, flow_name: str, help_text: str) -> None:
 
     example = f"Example: curricle {name} quickstart --set store=/data/curricle"
     command.__doc__ = f"{help_text}\n\n{example}"
-    commands.command(name)(with_dropped(command) if name == "prepare" else command)
+    full: Command = with_dropped(command) if name == "prepare" else command
+    commands.command(name)(with_budget(full) if name in WITH_BUDGET else full)
 
 
 for _name, (_flow, _help) in STAGES.items():

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from curricle.core.errors import InputError
 from curricle.core.jobs import TrainingSpec
-from curricle.recipes.specs.training import Proxy, Schedule, Target, Training
+from curricle.recipes.specs.sweep import Band, Sweep
+from curricle.recipes.specs.training import Schedule, Setting, Training
 from curricle.tasks.order import OrderStep, RandomOrderStep
 from curricle.tasks.plan.orders import Orders
 from curricle.tasks.plan.preparation import Preparation
@@ -21,45 +23,68 @@ class Runs:
         self.orders = Orders(preparation)
 
     @property
-    def proxy_seeds(self) -> range:
-        """The seeds of proxies."""
-        return self._seeds(self.study.proxy)
-
-    @property
     def target_seeds(self) -> range:
         """The seeds of targets."""
-        return self._seeds(self.study.target)
+        return self.seeds(self.study.target)
 
-    def proxy(self, recipe: str, rate: float, seed: int) -> TrainingStep:
+    def seeds(self, settings: Training) -> range:
+        """The seeds of runs that have these settings."""
+        return range(self.study.seed, self.study.seed + settings.seeds)
+
+    def proxy(self, sweep: Sweep, recipe: str, setting: Setting, seed: int) -> TrainingStep:
         """A proxy that ranks, on a recipe and in the recipe's own order."""
-        settings = self.study.proxy
-        order = self.orders.of_recipe(recipe, self._samples(settings, settings.tokens), seed)
-        return self._run("proxy", recipe, RANDOM, settings, rate, seed, order)
+        settings = sweep.proxy.at(setting)
+        main = not sweep.name and setting == sweep.proxy.main(setting.learning_rate)
+        order = self.orders.of_recipe(recipe, self._samples(settings), seed)
+        run = self._run(
+            "proxy" if main else "sweep", recipe, settings, setting.learning_rate, seed, order
+        )
+        return replace(run, variant=sweep.name)
+
+    def band_proxy(self, band: Band, recipe: str, rate: float, seed: int) -> TrainingStep:
+        """A short proxy of the search for the tiny rate."""
+        changed = {"tokens": band.tokens, "tokens_per_parameter": None, "validate_every": None}
+        settings = self.study.proxy.model_copy(update=changed)
+        order = self.orders.of_recipe(recipe, self._samples(settings), seed)
+        return self._run("band", recipe, settings, rate, seed, order)
 
     def scoring_proxy(self, recipe: str, seed: int) -> TrainingStep:
         """A proxy that scores, on samples that no target reads."""
         scoring = self.study.scoring
-        settings = self.study.proxy.model_copy(update={"tokens": scoring.tokens})
-        order = self.orders.random(recipe, "proxy", self._samples(settings, scoring.tokens), seed)
+        changed = {"tokens": scoring.tokens, "tokens_per_parameter": None}
+        settings = self.study.proxy.model_copy(update=changed)
+        order = self.orders.random(recipe, "proxy", self._samples(settings), seed)
         rate, points = scoring.learning_rate, self.scoring_points()
-        return self._run("scoring", recipe, RANDOM, settings, rate, seed, order, points)
+        run = self._run("scoring", recipe, settings, rate, seed, order)
+        return run.with_checkpoints(points)
 
     def target(
         self, stage: str, recipe: str, curriculum: str, order: OrderStep, seed: int
     ) -> TrainingStep:
         """A target; checkpoints are kept where its sharpness is measured."""
         target = self.study.target
-        rate, points = target.learning_rate, self.sharpness_points()
-        return self._run(stage, recipe, curriculum, target, rate, seed, order, points)
+        run = self._run(stage, recipe, target, target.learning_rate, seed, order)
+        run = replace(run, curriculum=curriculum)
+        return run.with_checkpoints(self.sharpness_points())
+
+    def tuned_target(
+        self, stage: str, sweep: Sweep, recipe: str, setting: Setting, seed: int
+    ) -> TrainingStep:
+        """A target on a recipe, in the recipe's own order, at one of the settings tried for it."""
+        assert sweep.target is not None
+        settings = sweep.target.at(setting)
+        order = self.orders.of_recipe(recipe, self._samples(settings), seed)
+        run = self._run(stage, recipe, settings, setting.learning_rate, seed, order)
+        return replace(run, variant=sweep.name)
 
     def longer_target(self, recipe: str, curriculum: str, longer: float, seed: int) -> TrainingStep:
         """A target of `longer` times the tokens, in random order."""
         target = self.study.target
-        settings = target.model_copy(update={"tokens": round(target.tokens * longer)})
-        count = self._samples(settings, settings.tokens)
-        order = self.orders.random(recipe, "target", count, seed)
-        rate = target.learning_rate
-        return self._run("target", recipe, curriculum, settings, rate, seed, order)
+        tokens = round(self.tokens(target) * longer)
+        settings = target.model_copy(update={"tokens": tokens, "tokens_per_parameter": None})
+        order = self.orders.random(recipe, "target", self._samples(settings), seed)
+        run = self._run("target", recipe, settings, target.learning_rate, seed, order)
+        return replace(run, curriculum=curriculum)
 
     def under_schedule(self, run: TrainingStep, name: str, schedule: Schedule) -> TrainingStep:
         """The same run under another schedule."""
@@ -75,8 +100,7 @@ class Runs:
 
     def target_order(self, recipe: str, seed: int) -> RandomOrderStep:
         """The random order of a target."""
-        count = self._samples(self.study.target, self.study.target.tokens)
-        return self.orders.random(recipe, "target", count, seed)
+        return self.orders.random(recipe, "target", self._samples(self.study.target), seed)
 
     def sharpness_points(self) -> tuple[int, ...]:
         """Tokens of a target's run after which a checkpoint is kept to measure its sharpness."""
@@ -85,7 +109,7 @@ class Runs:
             return self._spaced(target, wanted.every)
         points = wanted.points if wanted else 1
         shares = [index / points for index in range(1, points + 1)]
-        *earlier, end = self._points(target, target.tokens, shares)
+        *earlier, end = self._points(target, self.tokens(target), shares)
         return tuple(sorted({at for at in earlier if 0 < at < end}))
 
     def scoring_points(self) -> tuple[int, ...]:
@@ -93,37 +117,34 @@ class Runs:
         scoring, proxy = self.study.scoring, self.study.proxy
         return self._points(proxy, scoring.tokens, (scoring.early, *scoring.late))
 
+    def tokens(self, settings: Training) -> int:
+        """Tokens of a run, before they are cut to whole batches."""
+        return settings.tokens_for(settings.model_spec(self.preparation.vocabulary))
+
     def _run(
         self,
         stage: str,
         recipe: str,
-        curriculum: str,
-        settings: Proxy | Target,
+        settings: Training,
         rate: float,
         seed: int,
         order: OrderStep,
-        checkpoints_at: tuple[int, ...] = (),
     ) -> TrainingStep:
         training = TrainingSpec(
             model=settings.model_spec(self.preparation.vocabulary),
             optimizer=settings.optimizer_spec(rate),
             batch_size=settings.batch_size,
-            steps=self._samples(settings, settings.tokens) // settings.batch_size,
+            steps=self._samples(settings) // settings.batch_size,
             seed=seed,
             micro_batch_size=settings.micro_batch_size,
             precision=settings.precision,
             compile=settings.compile,
             averaging=settings.averaging_spec,
-            checkpoints_at=checkpoints_at,
             validations_at=self._spaced(settings, settings.validate_every),
             validation_tokens_per_domain=self.study.evaluation.tokens_per_domain,
             threads=settings.threads,
         )
-        validation = self.preparation.validation
-        return TrainingStep(stage, recipe, curriculum, training, order, validation)
-
-    def _seeds(self, settings: Training) -> range:
-        return range(self.study.seed, self.study.seed + settings.seeds)
+        return TrainingStep(stage, recipe, RANDOM, training, order, self.preparation.validation)
 
     def _spaced(self, settings: Training, tokens: int | None) -> tuple[int, ...]:
         """Every so many `tokens` of a run, in whole steps, before its end; None: never."""
@@ -131,14 +152,22 @@ class Runs:
             return ()
         per_step = settings.batch_size * self.study.tokenizer.sequence_length
         apart = max(1, round(tokens / per_step))
-        return tuple(step * per_step for step in range(apart, settings.tokens // per_step, apart))
+        steps = range(apart, self.tokens(settings) // per_step, apart)
+        return tuple(step * per_step for step in steps)
 
     def _points(self, settings: Training, tokens: int, shares: Sequence[float]) -> tuple[int, ...]:
         """Tokens, in whole steps, after the given shares of a run of `tokens`."""
         per_step = settings.batch_size * self.study.tokenizer.sequence_length
         return tuple(round(share * (tokens // per_step)) * per_step for share in shares)
 
-    def _samples(self, settings: Training, tokens: int) -> int:
-        """Whole batches of samples in `tokens`."""
+    def _samples(self, settings: Training) -> int:
+        """Whole batches of samples of a run. Raises InputError if there isn't one."""
         per_batch = settings.batch_size * self.study.tokenizer.sequence_length
-        return tokens // per_batch * settings.batch_size
+        batches, tokens = self.tokens(settings) // per_batch, self.tokens(settings)
+        if not batches:
+            raise InputError(
+                f"{settings.tokens_per_parameter} tokens_per_parameter: {tokens} tokens",
+                expected=f"at least one batch of {per_batch} tokens",
+                fix="raise tokens_per_parameter or lower batch_size",
+            )
+        return batches * settings.batch_size

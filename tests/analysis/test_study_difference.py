@@ -13,12 +13,15 @@ def table(values: dict[str, dict[int, float]], stage: str = "proxy") -> pd.DataF
     return results_table(
         {
             "stage": stage,
+            "variant": "",
             "recipe": recipe,
             "curriculum": "random",
             "family": "gpt2",
             "size": "2x64",
             "parameters": 361_000,
             "learning_rate": 2e-4,
+            "batch_size": 8,
+            "weight_decay": 0.1,
             "schedule": "constant",
             "seed": seed,
             "tokens": 60_000,

@@ -45,7 +45,7 @@ def test_documents_are_kept_by_their_perplexity_under_a_model(
     overrides = [f"recipes.{name}={{steps: [{step}]}}" for name, step in steps.items()]
     plan = StudyPlan(load_study(str(tiny_study), [CORPUS, *overrides]))
     store, documents = Store("store"), {}
-    datasets = plan.datasets
+    datasets = plan.preparation.datasets
     make(store, [datasets[name].documents for name in ("untouched", *steps)])
     for name in ("untouched", *steps):
         step = datasets[name].documents

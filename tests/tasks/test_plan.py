@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curricle.core.errors import InputError
-from curricle.core.store import Artifact
+from curricle.core.store import Artifact, Store
 from curricle.recipes.loading import load_study
 from curricle.tasks.plan import StudyPlan
 from curricle.tasks.scores import LearnabilityStep
@@ -52,7 +52,7 @@ def test_a_curriculum_brings_its_controls_with_each_seeds_own_scores(plan: Study
 
 
 def test_the_random_arm_is_the_confirmation_run(plan: StudyPlan) -> None:
-    confirmed = fingerprints(plan.ranking.confirmation_runs(["untouched"]))
+    confirmed = fingerprints(plan.target.chosen_runs(["untouched"]))
     random = [run for run in plan.curricula.target_runs("untouched") if run.curriculum == "random"]
     assert fingerprints(random) == confirmed
 
@@ -84,8 +84,8 @@ def test_scoring_proxies_read_what_no_target_reads(plan: StudyPlan) -> None:
     ],
 )
 def test_what_changes_a_result_is_identity(tiny_study: Path, override: str, changed: bool) -> None:
-    before = make_plan(tiny_study).ranking.step().artifact
-    after = make_plan(tiny_study, override).ranking.step().artifact
+    before = make_plan(tiny_study).ranking.steps()[1e-3].artifact
+    after = make_plan(tiny_study, override).ranking.steps()[1e-3].artifact
     assert (before != after) == changed
 
 
@@ -181,7 +181,7 @@ def test_more_tokens_and_other_schedules_put_targets_into_perspective(tiny_study
     assert kinds == dict.fromkeys(((name, arm) for name in names for arm in arms), 3)
     assert len(fingerprints(runs)) == len(runs)
     longer = runs[0]
-    assert longer.training.tokens == 1.5 * plan.study.target.tokens
+    assert longer.training.tokens == 1.5 * 4096
     run = next(run for run in runs if run.schedule == "soft")
     assert run.training.optimizer.final_fraction == 0.33
     assert run.columns({"parameters": 1, "training_flops": 1})["schedule"] == "soft"
@@ -209,3 +209,46 @@ def test_a_curriculum_may_be_ranked_anew_in_mid_run(tiny_study: Path) -> None:
     assert len(plan.curricula.fresh_scores("untouched", "pool")) == 3
     with pytest.raises(InputError, match="rescore_at with score mtld"):
         make_plan(tiny_study, "curricula={pool: {rescore_at: 0.5, score: mtld}}")
+
+
+TUNED = "target.tuning={learning_rates: [3e-3, 1e-2], weight_decays: [0.0, 0.1]}"
+PYTHIA = "sweep.pythia={recipes: [untouched, shuffled-letters], proxy: {family: pythia}}"
+BAND = "band={learning_rates: [1e-5, 1e-4, 1e-3], tokens: 1024, seeds: 2}"
+
+
+def test_a_sweep_is_recipes_times_settings_times_seeds(tiny_study: Path) -> None:
+    plan = make_plan(tiny_study, "proxy.batch_sizes=[8, 16]", PYTHIA)
+    own, pythia = plan.rankings
+    assert len(fingerprints(own.runs())) == 4 * 2 * 2 * 3
+    assert Counter(run.stage for run in own.runs()) == {"proxy": 24, "sweep": 24}
+    assert {run.stage for run in pythia.runs()} == {"sweep"}
+    assert {run.training.model.family for run in pythia.runs()} == {"pythia"}
+    assert [len(step.runs) for step in own.steps().values()] == [4 * 3] * 2
+
+
+def test_tuned_targets_are_run_again_on_seeds_that_had_no_part_in_it(tiny_study: Path) -> None:
+    plan = make_plan(tiny_study, TUNED)
+    tuning = plan.target.tuning_runs()
+    assert len(fingerprints(tuning)) == 4 * 4
+    fresh = plan.target.tuned_runs(Store("nowhere", create=False))
+    assert len(fingerprints(fresh)) == 4 * 3
+    assert not {run.training.seed for run in fresh} & {run.training.seed for run in tuning}
+
+
+def test_the_band_takes_candidates_and_measures_curvature_once(tiny_study: Path) -> None:
+    plan = make_plan(tiny_study, BAND)
+    assert {run.recipe for run in plan.band.runs} == {"untouched", "exact-dedup"}
+    assert len(fingerprints(list(plan.band.runs))) == 2 * 3 * 2
+    products = [step.spec["products"] for step in plan.band.starts()]
+    assert sorted(products) == [0] * 8 + [40]
+
+
+def test_a_ranking_needs_its_baseline_and_another_recipe(tiny_study: Path) -> None:
+    step = make_plan(tiny_study).ranking.steps()[1e-3]
+    runs = {name: tuple(run for run in step.runs if run.recipe == name) for name in step.roles}
+    assert step.over(runs["exact-dedup"] + runs["shuffled-letters"]) is None
+    assert step.over(runs["untouched"] + runs["low-entropy-first"]) is None
+    part = step.over(runs["untouched"] + runs["exact-dedup"][:1])
+    assert part is not None
+    assert part.artifact != step.artifact
+    assert step.over(step.runs) == step

@@ -15,7 +15,8 @@ class ModelSpec:
     What all members of a family share stands in `core.families`; None means the family's own rule.
     `num_kv_heads` below `num_heads` groups the query heads (llama). `embedding_width` other than
     `width` puts a projection between embeddings and layers, `post_norm` the norms behind the
-    residual sums (both as in OPT-350M). `dropout` acts in training alone.
+    residual sums (both as in OPT-350M). `dropout` acts in training alone. Fresh matrices have
+    `initial_scale` times the family's standard deviation.
     """
 
     family: str
@@ -32,6 +33,7 @@ class ModelSpec:
     norm_epsilon: float = 1e-5
     rotary_base: float = 10_000.0
     dropout: float = 0.0
+    initial_scale: float = 1.0
 
     @property
     def size(self) -> str:
@@ -247,4 +249,38 @@ class SharpnessSpec:
     micro_batch_size: int | None = None
     checkpoint_at: int | None = None
     sequence_length: int | None = None
+    threads: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartSpec:
+    """Where a training run starts: what its first updates do to the validation loss, and bounds.
+
+    The gradients of the first `batches` batches of its order are taken at the initial weights and
+    compared with that of the validation loss over `validation_tokens_per_domain`. Rounding is
+    measured at each of `learning_rates`. With `products` above 0 Lanczos finds the largest
+    eigenvalue of the Hessian over `curvature_samples` held-out samples, in at most so many
+    products; see `models/start.py`.
+    """
+
+    model: ModelSpec
+    optimizer: OptimizerSpec
+    batch_size: int
+    batches: int
+    seed: int
+    learning_rates: tuple[float, ...]
+    validation_tokens_per_domain: int
+    products: int = 0
+    curvature_samples: int = 32
+    tolerance: float = 0.01
+    threads: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class NgramSpec:
+    """Cross entropy of held-out text under n-gram models of what a run reads; needs no network."""
+
+    vocabulary_size: int
+    sequence_length: int
+    validation_tokens_per_domain: int
     threads: int = 1
