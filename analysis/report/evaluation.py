@@ -77,14 +77,12 @@ def _section(name: str, children: Sequence[Part]) -> Markup | None:
 def _perplexity_figure(
     rows: pd.DataFrame, arms: Sequence[str], curricula: Sequence[str]
 ) -> Markup | None:
-    names = [f"validation/bits_per_byte{end}" for end in ("", "_low", "_high")]
-    chosen = rows[rows["metric"].isin(names) & (rows["domain"] != AVERAGE)]
+    chosen = rows[(rows["metric"] == "validation/bits_per_byte") & (rows["domain"] != AVERAGE)]
     if not len(chosen):
         return None
     return markup.figure(
         plots.to_svg(plots.perplexity_figure(chosen, arms, curricula), "perplexity"),
-        "Bits per byte of each domain: a dot per seed with its interval over documents, a line at "
-        "their mean.",
+        "Bits per byte of each domain: a dot per seed, a line at their mean.",
     )
 
 

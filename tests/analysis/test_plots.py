@@ -22,6 +22,12 @@ def sharpness(content: ReportContent) -> pd.DataFrame:
     return rows[rows["metric"].str.startswith("sharpness/")]
 
 
+def bits(content: ReportContent) -> pd.DataFrame:
+    rows = content.evaluation
+    assert rows is not None
+    return rows[rows["metric"] == "validation/bits_per_byte"]
+
+
 FIGURES: dict[str, Draw] = {
     "ranking": lambda c: plots.ranking_figure(c.tiny),  # type: ignore[arg-type]
     "flow": lambda c: plots.rank_flow_figure(c.rankings()),
@@ -30,7 +36,7 @@ FIGURES: dict[str, Draw] = {
     "arms": lambda c: plots.arms_figure(c.averages()),
     "arm-domains": lambda c: plots.arm_domains_figure(c.comparisons),
     "curves": lambda c: plots.curves_figure(c.curves, "random", c.curricula),  # type: ignore[arg-type]
-    "perplexity": lambda c: plots.perplexity_figure(c.evaluation, c.arms(), c.curricula),  # type: ignore[arg-type]
+    "perplexity": lambda c: plots.perplexity_figure(bits(c), c.arms(), c.curricula),
     "scores": lambda c: plots.score_figure(c.scores, c.score),  # type: ignore[arg-type]
     "documents": lambda c: plots.documents_figure(c.documents, c.curricula),
     "sharpness": lambda c: plots.sharpness_figure(sharpness(c), c.arms(), c.curricula),
