@@ -149,7 +149,8 @@ def make_orders(folder: Path, seed: int, learnability: npt.NDArray[np.float64]) 
     pool = partition(len(dataset), HOLDOUT, seed, "target")
     count = BATCH * STEPS
     base = random_order(pool, count, seed)
-    table = SampleTable(learnability, dataset.domain_of_samples(), ("chain",), pool)
+    in_pool = np.isin(np.arange(len(dataset)), pool)
+    table = SampleTable(learnability, dataset.domain_of_samples(), ("chain",), in_pool)
     curriculum, anti = (
         curriculum_order(CURRICULUM, table, base, batch_size=BATCH, seed=seed, anti=anti)
         for anti in (False, True)

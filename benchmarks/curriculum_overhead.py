@@ -87,7 +87,9 @@ def make_orders(folder: Path, inputs: dict[str, Path], spec: TrainingSpec) -> di
     dataset = TokenDataset(inputs["dataset"], spec.model.sequence_length)
     scores = np.random.default_rng(1).random(len(dataset))
     pool = np.arange(len(dataset))
-    table = SampleTable(scores, dataset.domain_of_samples(), tuple(dataset.domains), pool)
+    table = SampleTable(
+        scores, dataset.domain_of_samples(), tuple(dataset.domains), np.ones(len(pool), dtype=bool)
+    )
     base = random_order(pool, spec.samples, 0)
     orders: dict[str, Order] = {"random": base}
     for name, settings in ARMS.items():

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from curricle.core.order_file import write_order
+from curricle.core.order_file import blank_order, read_order, write_order
 from curricle.recipes.ordering import SampleTable, curriculum_order, partition, random_order
 from curricle.recipes.specs.curricula import Precomputed
 
@@ -69,10 +69,18 @@ def build(name: str, samples: int) -> dict[str, Any]:
     with PeakMemory() as memory, tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         pool = partition(samples, 0.3, 0, "target")
-        base = random_order(pool, samples, 0)
-        table = SampleTable(scores, domains, names, pool)
-        order = curriculum_order(curriculum, table, base, batch_size=512, seed=0)
-        write_order(Path(folder), order)
+        in_pool = np.zeros(samples, dtype=bool)
+        in_pool[pool] = True
+        write_order(Path(folder), random_order(pool, samples, 0))
+        del pool
+        base = read_order(Path(folder), samples, mapped=True)
+        out = Path(folder, "curriculum")
+        out.mkdir()
+        table = SampleTable(scores, domains, names, in_pool)
+        order = curriculum_order(
+            curriculum, table, base, batch_size=512, seed=0, out=blank_order(out, samples)
+        )
+        write_order(out, order)
         seconds = time.perf_counter() - started
     return {
         "pacing": name,

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from curricle.core.order_file import Order, read_order, read_read, write_order
+from curricle.core.order_file import Order, blank_order, read_order, read_read, write_order
 from curricle.core.scores_file import column_of, read_scores
 from curricle.recipes.ordering import SampleTable, curriculum_order, reshuffled
 from curricle.recipes.specs.curricula import GrowingPool, Oversampled, Precomputed
@@ -67,6 +67,7 @@ class CurriculumOrderStep(OrderStep):
             batch_size=self.batch_size,
             seed=self.base.seed,
             anti=self.arm == "anti",
+            out=blank_order(folder, len(base)),
         )
         order = reshuffled(order, self.base.seed) if self.arm == "reshuffled" else order
         write_order(folder, order)
@@ -76,13 +77,16 @@ class CurriculumOrderStep(OrderStep):
     def read_inputs(self, inputs: Mapping[str, Path]) -> tuple[Order, SampleTable]:
         """The random order, and the samples with the scores in `inputs`."""
         dataset, pool = self.base.pool.open(inputs["dataset"])
+        in_pool = np.zeros(len(dataset), dtype=bool)
+        in_pool[pool] = True
+        del pool
         table = SampleTable(
             scores=read_scores(inputs["scores"], column_of(self.curriculum.score)),
             domains=dataset.domain_of_samples(),
             names=tuple(dataset.domains),
-            pool=pool,
+            in_pool=in_pool,
         )
-        return read_order(inputs["base"], len(dataset)), table
+        return read_order(inputs["base"], len(dataset), mapped=True), table
 
 
 def order_facts(order: Order, base: Order, table: SampleTable) -> dict[str, Any]:

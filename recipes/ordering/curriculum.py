@@ -32,7 +32,7 @@ Arrangement = Sorted | Bucketed | VShaped | Interleaved | WarmUp
 
 @dataclass(frozen=True)
 class SampleTable:
-    """What an order is made from: a score and a domain of each sample, and the ids in the pool.
+    """What an order is made from: for each sample a score, a domain, and whether it may be read.
 
     `domains` are indices into `names`. Raises InputError unless every sample has both.
     """
@@ -40,7 +40,7 @@ class SampleTable:
     scores: Floats
     domains: npt.NDArray[np.integer]
     names: tuple[str, ...]
-    pool: Integers
+    in_pool: npt.NDArray[np.bool_]
 
     def __post_init__(self) -> None:
         if len(self.scores) != len(self.domains):
@@ -49,6 +49,11 @@ class SampleTable:
                 expected="one score for each sample of the dataset",
                 fix="score the dataset with this study's sequence_length",
             )
+
+    @property
+    def pool(self) -> Integers:
+        """Ids of the samples that may be read."""
+        return np.flatnonzero(self.in_pool).astype(np.int64, copy=False)
 
     @property
     def of_one_domain(self) -> "SampleTable":
@@ -65,16 +70,17 @@ def curriculum_order(
     seed: int,
     anti: bool = False,
     already: Order | None = None,
+    out: Order | None = None,
 ) -> Order:
     """The order of a curriculum over as many samples as the random order `base` with this seed.
 
     Highest scores come first, with `direction: ascending` lowest. The anti-curriculum is the same
     with the scores turned round, or for stages with their turn reversed. A growing pool may go on
-    from the samples `already` read, ranked by other scores. Pure: the same arguments give the same
-    order.
+    from the samples `already` read, ranked by other scores, and be written into `out`. Pure: the
+    same arguments give the same order.
     """
     upside_down = (curriculum.direction == "ascending") != anti
-    if upside_down and not isinstance(curriculum, Stages):
+    if upside_down and not isinstance(curriculum, Stages | GrowingPool):
         table = replace(table, scores=-table.scores)
     if curriculum.within == "all":
         table = table.of_one_domain
@@ -84,20 +90,22 @@ def curriculum_order(
                 base,
                 table.scores,
                 table.domains,
-                table.pool,
+                table.in_pool,
                 start_fraction=curriculum.start_fraction,
                 full_at=curriculum.full_at,
                 seed=seed,
                 drawing=curriculum.drawing,
                 max_repeats=curriculum.max_repeats,
                 already=already,
+                lowest_first=upside_down,
+                out=out,
             )
         case Stages():
             return _staged(curriculum, table, len(base), seed, anti)
         case Oversampled():
             return _oversampled(curriculum, table, len(base), batch_size, seed)
         case _:
-            _check_epochs(curriculum, len(base), len(table.pool))
+            _check_epochs(curriculum, len(base), int(np.count_nonzero(table.in_pool)))
             return _arranged(curriculum, table, base, seed)
 
 
@@ -142,8 +150,8 @@ def _oversampled(
 ) -> Order:
     """Of `oversampling` random batches at each step the candidates nearest to a percentile."""
     factor, steps = curriculum.oversampling, count // batch_size
-    candidates = random_order(table.pool, count * factor, seed)
-    _check_epochs(curriculum, len(candidates), len(table.pool))
+    candidates, pool = random_order(table.pool, count * factor, seed), len(table.pool)
+    _check_epochs(curriculum, len(candidates), pool)
     rows = candidates[: steps * batch_size * factor].reshape(steps, batch_size * factor)
     percentiles = rising_and_falling(np.arange(steps) / steps, curriculum.turn)
     chosen = arrangements.nearest_to_percentile(table.scores[rows], percentiles, batch_size)
@@ -151,15 +159,17 @@ def _oversampled(
 
 
 def _staged(curriculum: Stages, table: SampleTable, count: int, seed: int, anti: bool) -> Order:
-    scores = -table.scores if curriculum.direction == "ascending" else table.scores
-    in_pool = np.zeros(len(table.scores), dtype=bool)
-    in_pool[table.pool] = True
+    lowest_first = curriculum.direction == "ascending"
     pools = {
-        name: RankedPool(ranked_members(scores, in_pool & (table.domains == index)))
+        name: RankedPool(
+            ranked_members(
+                table.scores, table.in_pool & (table.domains == index), lowest_first=lowest_first
+            )
+        )
         for index, name in enumerate(table.names)
     }
     sizes = {name: len(pool.ranked) for name, pool in pools.items()}
-    natural = {name: size / len(table.pool) for name, size in sizes.items()}
+    natural = {name: size / sum(sizes.values()) for name, size in sizes.items()}
     ends = np.cumsum([stage.tokens for stage in curriculum.stages])
     edges = np.round(ends / ends[-1] * count).astype(np.int64)
     samples = np.diff(edges, prepend=0).tolist()

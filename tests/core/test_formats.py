@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 
 from curricle.core import token_dataset
 from curricle.core.errors import InputError, IntegrityError
-from curricle.core.order_file import batch_at, read_order, write_order
+from curricle.core.order_file import batch_at, blank_order, read_order, write_order
 from curricle.core.scores_file import (
     ranks_within,
     read_halves,
@@ -132,3 +132,12 @@ def test_scores_that_miss_a_sample_are_refused(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "scores.parquet")
     with pytest.raises(InputError, match="scores don't cover every sample once"):
         read_scores(tmp_path, "x")
+
+
+def test_an_order_may_be_written_in_its_place(tmp_path: Path) -> None:
+    order = blank_order(tmp_path, 3)
+    order[:] = [2, 0, 1]
+    write_order(tmp_path, order)
+    assert read_order(tmp_path, 3, mapped=True).tolist() == [2, 0, 1]
+    write_order(tmp_path, np.array([1, 1]))
+    assert read_order(tmp_path, 3).tolist() == [1, 1]

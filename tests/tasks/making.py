@@ -1,19 +1,33 @@
-"""Steps built in this process, as far as they need no workers."""
+"""Steps built in this process, without workers."""
 
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from curricle.core.store import Store
+from curricle.models.jobs import Job, run_job
+from curricle.models.placement import Placement
 from curricle.tasks.step import Step, with_inputs
+
+
+class InThisProcess:
+    """A pool of workers without workers."""
+
+    size = 1
+
+    def run(self, job: Job) -> dict[str, Any]:
+        """Run the job here and now."""
+        return run_job(job.to_message(Placement()))
 
 
 def make(store: Store, steps: Iterable[Step]) -> None:
     """Build steps, inputs first."""
+    session: Any = SimpleNamespace(store=store, pool=InThisProcess())
     for step in with_inputs(list(steps)):
 
         def build(folder: Path, step: Step = step) -> Any:
             inputs = {role: store.folder(item.artifact) for role, item in step.inputs.items()}
-            return step.build(None, inputs, folder)  # type: ignore[arg-type]
+            return step.build(session, inputs, folder)
 
         store.produce(step.request, build)

@@ -22,12 +22,25 @@ def write_order(folder: Path, order: Order) -> None:
             expected="a non-empty vector of sample ids from 0 on",
             fix="check the curriculum that made it",
         )
-    np.save(folder / ORDER, order.astype(np.int64), allow_pickle=False)
+    if isinstance(order, np.memmap) and order.filename == str(folder / ORDER):
+        order.flush()  # it has been written in its place
+        return
+    np.save(folder / ORDER, order.astype(np.int64, copy=False), allow_pickle=False)
 
 
-def read_order(folder: Path, num_samples: int) -> Order:
-    """The order for a dataset of `num_samples`; IntegrityError if it names a missing sample."""
-    order: Order = np.load(folder / ORDER, allow_pickle=False)
+def blank_order(folder: Path, count: int) -> Order:
+    """An order of `count` samples to be filled in; it lies in the file, not in memory."""
+    path = str(folder / ORDER)
+    order: Order = np.lib.format.open_memmap(path, mode="w+", dtype=np.int64, shape=(count,))
+    return order
+
+
+def read_order(folder: Path, num_samples: int, *, mapped: bool = False) -> Order:
+    """The order for a dataset of `num_samples`; IntegrityError if it names a missing sample.
+
+    `mapped` leaves it in its file.
+    """
+    order: Order = np.load(folder / ORDER, mmap_mode="r" if mapped else None, allow_pickle=False)
     if order.dtype != np.int64 or order.ndim != 1:
         raise IntegrityError(f"{folder / ORDER}: {order.dtype} of {order.ndim} dimensions")
     if order.size and not 0 <= order.min() <= order.max() < num_samples:

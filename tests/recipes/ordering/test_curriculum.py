@@ -16,8 +16,9 @@ SAMPLES = 300
 NAMES = ("a", "b", "c")
 DOMAINS = np.repeat([0, 1, 2], [100, 150, 50]).astype(np.int16)
 SCORES = np.random.default_rng(0).normal(size=SAMPLES)
-POOL = np.flatnonzero(np.arange(SAMPLES) % 5 > 0)
-TABLE = SampleTable(SCORES, DOMAINS, NAMES, POOL)
+IN_POOL = np.arange(SAMPLES) % 5 > 0
+POOL = np.flatnonzero(IN_POOL)
+TABLE = SampleTable(SCORES, DOMAINS, NAMES, IN_POOL)
 PACINGS: dict[str, dict[str, Any]] = {
     "growing-pool": {},
     "sorted": {},
@@ -143,7 +144,7 @@ def test_stages_have_their_mix_to_the_sample() -> None:
     order = order_of(spec("stages", stages=stages), 120)
     assert Counter(DOMAINS[order[:90]].tolist()) == {0: 30, 1: 60}
     assert Counter(DOMAINS[order[90:]].tolist()) == {2: 30}
-    ranked = ranked_members(SCORES, np.isin(np.arange(SAMPLES), POOL) & (DOMAINS == 2))
+    ranked = ranked_members(SCORES, IN_POOL & (DOMAINS == 2))
     counts = Counter(order[90:].tolist())
     assert set(counts) <= set(ranked[:20].tolist())
     assert set(counts.values()) == {1, 2}
@@ -185,11 +186,13 @@ def test_scores_of_another_number_of_samples_are_refused() -> None:
 
 def test_ranking_range_by_range_is_one_sort(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = np.round(SCORES, 1)  # many ties
-    members = np.isin(np.arange(SAMPLES), POOL)
+    members = IN_POOL
     expected = sorted(POOL.tolist(), key=lambda sample: (-scores[sample], sample))
     assert ranked_members(scores, members).tolist() == expected
+    rising = sorted(POOL.tolist(), key=lambda sample: (scores[sample], sample))
     monkeypatch.setattr("curricle.recipes.ordering.growing_pool.SORTED_AT_ONCE", 13)
     assert ranked_members(scores, members).tolist() == expected
+    assert ranked_members(scores, members, lowest_first=True).tolist() == rising
 
 
 def test_a_growing_pool_goes_on_from_what_was_read_by_other_scores() -> None:
@@ -202,5 +205,5 @@ def test_a_growing_pool_goes_on_from_what_was_read_by_other_scores() -> None:
     np.testing.assert_array_equal(DOMAINS[order], DOMAINS[base])
     assert len(set(order.tolist())) == 200  # nothing is read twice while something is unread
     # At 40 % of the run 85 % of the pool are open, now from the other end of the score.
-    hidden = set(ranked_members(SCORES, np.isin(np.arange(SAMPLES), POOL) & (DOMAINS == 1))[:10])
+    hidden = set(ranked_members(SCORES, IN_POOL & (DOMAINS == 1))[:10])
     assert not hidden & set(order[80:90].tolist())

@@ -18,12 +18,13 @@ SAMPLES = 400
 DOMAINS = np.repeat([0, 1], SAMPLES // 2)
 SCORES = np.random.default_rng(0).normal(size=SAMPLES)
 POOL = np.arange(SAMPLES)
+IN_POOL = np.ones(SAMPLES, dtype=bool)
 
 
 def curriculum(count: int, seed: int = 0, **changes: object) -> np.ndarray:
     settings = {"start_fraction": 0.25, "full_at": 0.5, "seed": seed, **changes}
     base = random_order(POOL, count, seed)
-    return growing_pool_order(base, SCORES, DOMAINS, POOL, **settings)  # type: ignore[arg-type]
+    return growing_pool_order(base, SCORES, DOMAINS, IN_POOL, **settings)  # type: ignore[arg-type]
 
 
 def test_parts_are_disjoint_and_cover_everything() -> None:
@@ -120,8 +121,8 @@ def test_every_position_keeps_the_random_orders_domain() -> None:
 def test_the_anti_curriculum_mirrors_the_curriculum() -> None:
     base = random_order(POOL, 60, 0)
     settings = {"start_fraction": 0.25, "full_at": 1.0, "seed": 0}
-    easy = growing_pool_order(base, SCORES, DOMAINS, POOL, **settings)  # type: ignore[arg-type]
-    hard = growing_pool_order(base, -SCORES, DOMAINS, POOL, **settings)  # type: ignore[arg-type]
+    easy = growing_pool_order(base, SCORES, DOMAINS, IN_POOL, **settings)  # type: ignore[arg-type]
+    hard = growing_pool_order(base, SCORES, DOMAINS, IN_POOL, lowest_first=True, **settings)  # type: ignore[arg-type]
     assert SCORES[easy[:10]].min() > SCORES[hard[:10]].max()
 
 

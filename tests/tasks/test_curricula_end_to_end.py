@@ -1,0 +1,110 @@
+"""Every kind of curriculum from its scores to its trained arms, in this process."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.conftest import TINY_STUDY
+from tests.recipes.made_up import prose
+from tests.tasks.making import make
+
+from curricle.analysis.score_summary import render_scores
+from curricle.core.order_file import read_order, read_read
+from curricle.core.store import Artifact, Store
+from curricle.recipes.loading import load_study
+from curricle.tasks.comparisons import by_schedule, charges_of, comparisons_of, main_targets
+from curricle.tasks.order_check import check_order
+from curricle.tasks.plan import StudyPlan
+from curricle.tasks.results import collect_results
+from curricle.tasks.score_quality import scored_samples
+
+CURRICULA = """{
+  pool: {},
+  aged: {rescore_at: 0.5},
+  rho: {pacing: rho-loss, oversampling: 2},
+  online: {pacing: online-entropy-v},
+  twin: {pacing: oversampled-v, score: unigram-entropy, direction: ascending}}"""
+SETTINGS = [
+    f"curricula={CURRICULA}",
+    "target={num_layers: 1, width: 16, num_heads: 1, tokens: 1024, learning_rate: 1e-2, "
+    "confirm: 2, longer: 1.5, schedules: {cosine: {schedule: cosine}}}",
+    "proxy={num_layers: 1, width: 16, num_heads: 1, tokens: 1024, learning_rates: [1e-2]}",
+    "scoring={tokens: 2560, learning_rate: 1e-2, compare: [moore-lewis, mtld, length]}",
+    "evaluation={tokens_per_domain: 64, multiple_choice: null, sharpness: null}",
+]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyPlan, Store]:
+    """Everything that the first seed of all arms needs."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "tiny.yaml").write_text(TINY_STUDY)
+    texts = "".join(json.dumps({"text": prose(seed, 150)}) + "\n" for seed in range(40))
+    (folder / "corpus.jsonl").write_text(texts)
+    corpus = f"{{mine: {{source: files, path: {folder / 'corpus.jsonl'}, domain: mine}}}}"
+    plan = StudyPlan(load_study(str(folder / "tiny.yaml"), [f"corpora={corpus}", *SETTINGS]))
+    store = Store(str(folder / "store"))
+    curricula = plan.curricula
+    scores = [curricula.scoring.step("untouched", name, 0) for name in curricula.scoring.wanted]
+    runs = [*curricula.target_runs("untouched"), *curricula.side_runs("untouched")]
+    make(store, [*scores, *(run for run in runs if run.training.seed == 0)])
+    return plan, store
+
+
+def _run(plan: StudyPlan, arm: str) -> Any:
+    runs = plan.curricula.target_runs("untouched")
+    return next(run for run in runs if run.curriculum == arm and run.training.seed == 0)
+
+
+def test_the_entropy_v_and_its_twin_are_one_run(made: tuple[StudyPlan, Store]) -> None:
+    plan, store = made
+    online, twin = (store.folder(_run(plan, arm).artifact) for arm in ("online", "twin"))
+    read = read_read(online)
+    assert read is not None
+    order = store.folder(_run(plan, "twin").order.artifact)
+    np.testing.assert_array_equal(read, read_order(order, 10**6))
+    assert (online / "model.safetensors").read_bytes() == (twin / "model.safetensors").read_bytes()
+
+
+def test_a_run_that_is_ranked_anew_begins_like_the_one_that_is_not(
+    made: tuple[StudyPlan, Store],
+) -> None:
+    plan, store = made
+    static, aged = (_run(plan, arm) for arm in ("aged-static", "aged"))
+    first, second = (read_order(store.folder(run.order.artifact), 10**6) for run in (static, aged))
+    half = len(first) // 2
+    np.testing.assert_array_equal(first[:half], second[:half])
+    assert not np.array_equal(first[half:], second[half:])
+
+
+@pytest.mark.parametrize(
+    "arm", ["random", "pool", "anti-pool", "rho", "anti-rho", "rho-reshuffled"]
+)
+def test_every_arm_has_read_what_it_says(made: tuple[StudyPlan, Store], arm: str) -> None:
+    plan, store = made
+    tokenizer: Artifact = plan.preparation.tokenizer.artifact
+    check = check_order(store, _run(plan, arm).artifact, tokenizer)
+    assert check.first_difference is None
+    assert check.points == 4
+
+
+def test_scores_are_judged_and_arms_compared(made: tuple[StudyPlan, Store]) -> None:
+    plan, store = made
+    scored = scored_samples(plan, store, "untouched")
+    assert scored is not None
+    text = render_scores(scored.qualities)
+    assert all(name in text for name in ("learnability", "moore-lewis", "mtld", "length"))
+    results = collect_results(plan, store)
+    targets = main_targets(plan, results)
+    compared = comparisons_of(targets, list(plan.study.curricula))
+    pairs = {(item.arm, item.control) for item in compared}
+    assert {("aged", "random"), ("aged", "aged-static"), ("rho", "rho-reshuffled")} <= pairs
+    found = by_schedule(plan, results)
+    assert {name: len(items) for name, items in found.items()} == {"constant": 5, "cosine": 5}
+    charges = charges_of(plan, store, results, "untouched")
+    shares = {(item.curriculum, item.basis): item.share for item in charges["equal_costs"]}
+    assert shares["twin", "operations"] == shares["online", "operations"] == 0
+    assert shares["rho", "operations"] > shares["pool", "operations"] > 1
+    assert shares["aged", "operations"] > shares["pool", "operations"]
+    assert {item.curriculum for item in charges["selections"]} == {"rho", "online"}
