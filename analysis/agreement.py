@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import kendalltau, norm, rankdata
+from scipy.stats import kendalltau, rankdata
 
+from curricle.analysis.correlations import MINIMUM_FOR_INTERVAL, correlation_interval
 from curricle.analysis.ranked import Ranking
 from curricle.analysis.verdicts import optional
 from curricle.core.errors import InputError
@@ -16,7 +17,6 @@ from curricle.core.seeds import generator
 
 Floats = npt.NDArray[np.float64]
 
-MINIMUM_FOR_INTERVAL = 10
 MINIMUM_FOR_TEST = 4
 """Three recipes have six orders, so even perfect agreement has p = 1/6."""
 
@@ -100,13 +100,13 @@ def agree(
         )
     x, y = (np.array([values[name] for name in names], float) for values in (proxy, target))
     rho, p = _spearman(x, y)
-    low, high = _interval(rho, len(names))
+    interval = correlation_interval(rho, len(names))
     return Agreement(
         recipes=tuple(names),
         spearman=optional(rho),
         spearman_p=optional(p),
-        spearman_low=optional(low),
-        spearman_high=optional(high),
+        spearman_low=interval.low,
+        spearman_high=interval.high,
         kendall=optional(float(kendalltau(x, y).statistic)),
         decision_accuracy=_accuracy(names, x, y, None),
         sure_decision_accuracy=_accuracy(names, x, y, sure_in_target) if sure_in_target else None,
@@ -155,14 +155,6 @@ def _permutations(values: Floats) -> Floats:
         return np.array(list(itertools.permutations(values)))
     repeated = np.tile(values, (_DRAWS, 1))
     return generator(0, "permutations").permuted(repeated, axis=1)
-
-
-def _interval(rho: float, count: int) -> tuple[float, float]:
-    """95 % interval: Fisher's z with Bonett and Wright's (2000) standard error."""
-    if count < MINIMUM_FOR_INTERVAL or math.isnan(rho) or abs(rho) >= 1:
-        return math.nan, math.nan
-    half = float(norm.ppf(0.975)) * math.sqrt((1 + rho**2 / 2) / (count - 3))
-    return math.tanh(math.atanh(rho) - half), math.tanh(math.atanh(rho) + half)
 
 
 def _accuracy(

@@ -13,10 +13,12 @@ Floats = npt.NDArray[np.float64]
 
 MINIMUM_SEED_AGREEMENT = 0.5
 MINIMUM_SEEDS = 3
+MINIMUM_RHO = 0.7
 MINIMUM_DROP = 0.005
 """A proxy whose loss fell by less than this share of its first value has not moved.
 
-None of the three thresholds is from the literature: a pilot that still ranked recipes usefully had
+None of the four thresholds is from the literature, but the standard rate stays below a rho of 0.75
+in arXiv 2512.24503, where it misled; a pilot that still ranked recipes usefully had
 a seed agreement of 0.57 and a drop of 2.5 %.
 """
 
@@ -113,6 +115,20 @@ def seed_caution(agreement: float | None) -> Caution | None:
         text=f"The seeds rank the candidates differently (mean Spearman {agreement:.2f} between "
         "seeds): the recipes are nearly equal, or the runs too short for a signal.",
     )
+
+
+def agreement_caution(method: str, spearman: float | None, most: float | None) -> Caution | None:
+    """For a method whose ranking says little about the target's; `most` is the target's ceiling."""
+    if spearman is None or spearman >= MINIMUM_RHO:
+        return None
+    text = f"{method} agrees with the target by rho = {spearman:.2f} only"
+    if most is not None and most < MINIMUM_RHO:
+        text += (
+            f", but its own noise keeps any method below {most:.2f}: give the target more seeds."
+        )
+    else:
+        text += f", less than {MINIMUM_RHO}: don't choose a recipe by it."
+    return Caution(name="low-agreement", recipes=(), text=text)
 
 
 def bad_control_caution(recipe: str, *, last: bool, worse: bool) -> Caution | None:

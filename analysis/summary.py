@@ -57,7 +57,8 @@ def _line(row: Sequence[str], widths: Sequence[int], left: frozenset[int]) -> st
     return "  ".join(cells).rstrip()
 
 
-def _wrapped(text: str, *, label: str = "", indent: int = 0) -> str:
+def wrapped(text: str, *, label: str = "", indent: int = 0) -> str:
+    """`text` in lines of at most `WIDTH`, the first one after `label`."""
     return textwrap.fill(
         text, WIDTH, initial_indent=label.ljust(indent), subsequent_indent=" " * indent
     )
@@ -96,8 +97,8 @@ def _dropped(content: ReportContent, recipe: str) -> str:
 
 def _findings(content: ReportContent) -> str:
     findings = findings_of(content)
-    lines = [_wrapped(findings.headline), ""]
-    lines += [_wrapped(item.text, label=item.topic, indent=17) for item in findings.items]
+    lines = [wrapped(findings.headline), ""]
+    lines += [wrapped(item.text, label=item.topic, indent=17) for item in findings.items]
     return "\n".join(lines).rstrip()
 
 
@@ -118,12 +119,21 @@ def _recipes(content: ReportContent) -> str:
         f"{ranking.baseline} in nats, {formatting.level(ranking.confidence)} intervals, jointly "
         "(* control)"
     )
+    return "\n".join([wrapped(title), *_shortened(header, rows)])
+
+
+def ranking_lines(ranking: Ranking) -> list[str]:
+    """One ranking as the lines of a table; the middle of a long one is left out."""
+    return _shortened(_HEADER, _ranking_rows(ranking))
+
+
+def _shortened(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = table(header, rows, frozenset({1, 7})).split("\n")
     left_out = len(rows) - _MOST_ROWS
     if left_out > 0:
         note = f"      … {left_out} more in the report …"
         lines = [*lines[: _MOST_ROWS - _LAST_ROWS + 1], note, *lines[-_LAST_ROWS:]]
-    return "\n".join([_wrapped(title), *lines])
+    return lines
 
 
 def _band(content: ReportContent) -> str:
@@ -145,7 +155,7 @@ def _band(content: ReportContent) -> str:
         for item in band.rates
     ]
     header = ["rate", "loss", "spread", "seeds", "next rate", "flips", "still fp32", "bf16"]
-    return "\n".join(["Learning rates", _wrapped(band.text), table(header, rows, frozenset({0}))])
+    return "\n".join(["Learning rates", wrapped(band.text), table(header, rows, frozenset({0}))])
 
 
 def _ranking_rows(ranking: Ranking) -> list[list[str]]:
@@ -176,7 +186,7 @@ def _confirmation(content: ReportContent) -> str:
     if not ranking:
         return ""
     title = f"Confirmation at the target's size: difference to {ranking.baseline} in nats"
-    return f"{_wrapped(title)}\n{table(_HEADER, _ranking_rows(ranking), frozenset({1, 7}))}"
+    return f"{wrapped(title)}\n{table(_HEADER, _ranking_rows(ranking), frozenset({1, 7}))}"
 
 
 def _arms(content: ReportContent) -> str:
@@ -226,7 +236,7 @@ def _cautions(content: ReportContent) -> str:
 
 def _caution_lines(content: ReportContent) -> Iterator[str]:
     for place, caution in content.all_cautions():
-        yield _wrapped(f"{caution.text} ({place})" if place else caution.text, label="- ", indent=2)
+        yield wrapped(f"{caution.text} ({place})" if place else caution.text, label="- ", indent=2)
 
 
 def _with_seeds(verdict: str, seeds: int | None) -> str:

@@ -12,6 +12,7 @@ from curricle.analysis.plots.curricula import (
 )
 from curricle.analysis.plots.documents import documents_figure
 from curricle.analysis.plots.evaluation import costs_figure, letters_figure
+from curricle.analysis.plots.methods import agreement_figure, ranks_figure
 from curricle.analysis.plots.perplexity import perplexity_figure
 from curricle.analysis.plots.rankings import (
     domains_figure,
@@ -23,6 +24,7 @@ from curricle.analysis.plots.sharpness import sharpness_curves_figure, sharpness
 from curricle.analysis.plots.style import to_png, to_svg
 
 __all__ = [
+    "agreement_figure",
     "arm_domains_figure",
     "arms_figure",
     "band_figure",
@@ -34,6 +36,7 @@ __all__ = [
     "perplexity_figure",
     "rank_flow_figure",
     "ranking_figure",
+    "ranks_figure",
     "score_figure",
     "seeds_figure",
     "sharpness_curves_figure",

@@ -1,7 +1,5 @@
 """The report: one HTML file with everything in it, to be opened from disk without a network."""
 
-from collections.abc import Iterator
-
 from curricle.analysis.content import ReportContent, ScoredText
 from curricle.analysis.findings import findings_of
 from curricle.analysis.report import markup
@@ -15,7 +13,7 @@ from curricle.analysis.report.band import band_section
 from curricle.analysis.report.curricula import curricula_section, learnability_section
 from curricle.analysis.report.evaluation import evaluation_sections
 from curricle.analysis.report.markup import Markup
-from curricle.analysis.report.page import page
+from curricle.analysis.report.page import cautions_list, page
 from curricle.analysis.report.recipes import (
     confirmation_section,
     ranking_section,
@@ -45,7 +43,9 @@ def render_report(content: ReportContent) -> str:
         "Provenance": provenance_section(content),
     }
     facts = " · ".join(fact for fact in (content.status, content.created) if fact)
-    return page(content.study, facts, sections, _headline(content), _cautions(content))
+    return page(
+        content.study, facts, sections, _headline(content), cautions_list(content.all_cautions())
+    )
 
 
 def _headline(content: ReportContent) -> Markup:
@@ -60,14 +60,3 @@ def _headline(content: ReportContent) -> Markup:
     return markup.tag(
         "div", markup.paragraph(findings.headline), markup.tag("dl", *items), class_="headline"
     )
-
-
-def _cautions(content: ReportContent) -> Markup | None:
-    items = list(_caution_items(content))
-    return markup.tag("ul", *items, class_="cautions") if items else None
-
-
-def _caution_items(content: ReportContent) -> Iterator[Markup]:
-    for place, caution in content.all_cautions():
-        where = markup.tag("small", f" ({place})") if place else None
-        yield markup.tag("li", caution.text, where)

@@ -1,9 +1,10 @@
 """The shell of a page: one file with everything in it."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 
+from curricle.analysis.cautions import Caution
 from curricle.analysis.report import markup
 from curricle.analysis.report.markup import Markup, Part
 
@@ -23,6 +24,15 @@ def page(title: str, facts: str, sections: Mapping[str, Markup | None], *top: Pa
         markup.tag("script", Markup(_resource("page.js"))),
     )
     return f"<!doctype html>\n{markup.tag('html', _head(title), body, lang='en')}\n"
+
+
+def cautions_list(found: Iterable[tuple[str, Caution]]) -> Markup | None:
+    """(place, caution) as a list; nothing without any."""
+    items = [
+        markup.tag("li", caution.text, markup.tag("small", f" ({place})") if place else None)
+        for place, caution in found
+    ]
+    return markup.tag("ul", *items, class_="cautions") if items else None
 
 
 def _head(title: str) -> Markup:

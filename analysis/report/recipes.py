@@ -1,6 +1,6 @@
 """The report's sections about recipes: ranking, rates, domains, pairs, confirmation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from curricle.analysis import formatting, plots
 from curricle.analysis.agreement import Agreement, agreement_of
@@ -12,6 +12,11 @@ from curricle.analysis.report.markup import Column, Markup, Part, Value
 _MOST_PAIRS = 500
 _MOST_IN_FLOW = 60
 
+BARS = (
+    "Bars are comparison intervals: two recipes differ surely if their bars don't overlap. "
+    "The band is the baseline's bar, ticks are single seeds, hollow dots are controls."
+)
+
 
 def ranking_section(content: ReportContent) -> Markup | None:
     """The ranking at the tiny rate: plot, table, domains, pairs."""
@@ -19,17 +24,16 @@ def ranking_section(content: ReportContent) -> Markup | None:
     if not ranking:
         return None
     parts: list[Part] = [
-        markup.paragraph(_lead(ranking, content.tiny_rate), class_="lead"),
+        markup.paragraph(ranking_lead(ranking, content.tiny_rate), class_="lead"),
         markup.figure(
             plots.to_svg(plots.ranking_figure(ranking), "ranking"),
-            "Bars are comparison intervals: two recipes differ surely if their bars don't overlap. "
-            "The band is the baseline's bar, ticks are single seeds, hollow dots are controls.",
+            BARS,
         ),
         markup.table(_columns(content), _rows(content, ranking)),
     ]
     if content.domains:
-        parts.append(_domains(content, ranking))
-    parts.append(_pairs(ranking))
+        parts.append(domains_heat(ranking, content.domains, "domains"))
+    parts.append(pairs_details(ranking))
     return markup.section("recipes", "Recipes", *parts)
 
 
@@ -71,8 +75,8 @@ def confirmation_section(content: ReportContent) -> Markup | None:
     ranking = content.confirmation
     if not ranking:
         return None
-    digits = _digits(ranking)
-    rows = [_row(item, digits) for item in ranking.recipes]
+    digits = interval_digits(ranking)
+    rows = [ranking_row(item, digits) for item in ranking.recipes]
     lead = (
         f"{formatting.counted(len(ranking.recipes), 'recipe')} trained at the target's size, with "
         f"{formatting.counted(len(ranking.seeds), 'seed')} each: does the proxies' order hold? "
@@ -82,11 +86,12 @@ def confirmation_section(content: ReportContent) -> Markup | None:
         "confirmation",
         "Confirmation at the target's size",
         markup.paragraph(lead, class_="lead"),
-        markup.table(_ranking_columns(ranking), rows),
+        markup.table(ranking_columns(ranking), rows),
     )
 
 
-def _lead(ranking: Ranking, rate: float | None) -> str:
+def ranking_lead(ranking: Ranking, rate: float | None = None) -> str:
+    """What was ranked, and how much runs scatter."""
     at = f" at {formatting.rate(rate)}" if rate else ""
     text = (
         f"Mean validation loss of {len(ranking.recipes)} recipes{at}, "
@@ -101,7 +106,8 @@ def _lead(ranking: Ranking, rate: float | None) -> str:
     return text
 
 
-def _ranking_columns(ranking: Ranking) -> list[Column]:
+def ranking_columns(ranking: Ranking) -> list[Column]:
+    """The columns of `ranking_row`."""
     level = formatting.level(ranking.confidence)
     return [
         Column("Rank"),
@@ -117,7 +123,7 @@ def _ranking_columns(ranking: Ranking) -> list[Column]:
 
 
 def _columns(content: ReportContent) -> list[Column]:
-    columns = _ranking_columns(content.tiny) if content.tiny else []
+    columns = ranking_columns(content.tiny) if content.tiny else []
     if content.standard:
         at = f"At {formatting.rate(content.standard_rate)}" if content.standard_rate else "Standard"
         columns.append(Column(at, hint="rank and verdict at the standard rate"))
@@ -125,23 +131,25 @@ def _columns(content: ReportContent) -> list[Column]:
 
 
 def _rows(content: ReportContent, ranking: Ranking) -> Iterator[list[Part | Value]]:
-    digits = _digits(ranking)
+    digits = interval_digits(ranking)
     for item in ranking.recipes:
-        yield _row(item, digits) + _standard_cells(content, item.recipe)
+        yield ranking_row(item, digits) + _standard_cells(content, item.recipe)
     for name in ranking.order_only:
         note = markup.tag("span", "order only", class_="verdict")
         empty: list[Part | Value] = [Value("", None) for _ in range(6)]
         yield [Value("–", None), name, *empty, note, *_standard_cells(content, name)]
 
 
-def _digits(ranking: Ranking) -> int:
+def interval_digits(ranking: Ranking) -> int:
+    """Decimals for the differences of a ranking."""
     return formatting.common_decimals(
         [item.difference_low for item in ranking.recipes],
         [item.difference_high for item in ranking.recipes],
     )
 
 
-def _row(item: RankedRecipe, digits: int) -> list[Part | Value]:
+def ranking_row(item: RankedRecipe, digits: int) -> list[Part | Value]:
+    """One recipe of a ranking as the cells of a table."""
     base = item.verdict == "baseline"
     low, high = (None, None) if base else (item.difference_low, item.difference_high)
     role = None if item.is_candidate else markup.tag("small", f" {item.role}", class_="role")
@@ -167,17 +175,18 @@ def _standard_cells(content: ReportContent, recipe: str) -> list[Part | Value]:
     return [Value(markup.join((f"{item.rank} ", markup.sign(item.verdict))), item.rank)]
 
 
-def _domains(content: ReportContent, ranking: Ranking) -> Markup:
-    level = formatting.level(next(iter(content.domains.values())).confidence)
+def domains_heat(ranking: Ranking, domains: Mapping[str, Ranking], name: str) -> Markup:
+    """Differences by recipe and domain as a heat map; `name` makes its ids unique in the page."""
+    level = formatting.level(next(iter(domains.values())).confidence)
     return markup.figure(
-        plots.to_svg(plots.domains_figure(ranking, content.domains), "domains"),
+        plots.to_svg(plots.domains_figure(ranking, domains), name),
         f"Per domain each interval is at {level}, so that all domains hold jointly at "
         f"{formatting.level(ranking.confidence)}. Blue is better than {ranking.baseline}.",
     )
 
 
-def _pairs(ranking: Ranking) -> Markup:
-    """All pairs, or those among the first recipes if they are too many for a page."""
+def pairs_details(ranking: Ranking) -> Markup:
+    """All pairs to unfold, or those among the first recipes if they are too many for a page."""
     shown = ranking.pairs
     note: Part = None
     if len(shown) > _MOST_PAIRS:

@@ -25,6 +25,7 @@ from curricle.commands.evaluate import STUDY, evaluate
 from curricle.commands.export import export
 from curricle.commands.fit import fit
 from curricle.commands.gc import gc
+from curricle.commands.rank import with_table
 from curricle.commands.scale import print_costs, scale
 from curricle.commands.verify_order import verify_order
 from curricle.core.errors import CurricleError, InputError
@@ -131,7 +132,8 @@ def _add_stage_command(name: str, flow_name: str, help_text: str) -> None:
     example = f"Example: curricle {name} quickstart --set store=/data/curricle"
     command.__doc__ = f"{help_text}\n\n{example}"
     full: Command = with_dropped(command) if name == "prepare" else command
-    commands.command(name)(with_budget(full) if name in WITH_BUDGET else full)
+    full = with_budget(full) if name in WITH_BUDGET else full
+    commands.command(name)(with_table(full) if name == "rank" else full)
 
 
 for _name, (_flow, _help) in STAGES.items():

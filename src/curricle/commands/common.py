@@ -3,11 +3,14 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from curricle.core.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Command = Callable[..., Any]
 
@@ -62,3 +65,17 @@ def open_any_plan(study: str, overrides: Sequence[str]) -> tuple[Any, Any]:
     from curricle.tasks.plans import plan_of
 
     return plan_of(spec), open_existing(spec.store)
+
+
+def read_table(path: Path) -> "pd.DataFrame":
+    """The table in a CSV or Parquet file; InputError for one that can't be read."""
+    import pandas as pd
+
+    try:
+        if path.suffix.lower() == ".parquet":
+            return pd.read_parquet(path)
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: {error}", expected="a readable CSV or Parquet table", fix="correct the path"
+        ) from None

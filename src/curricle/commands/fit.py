@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from curricle.commands.common import json_option
+from curricle.commands.common import json_option, read_table
 from curricle.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def fit(
 
     Example: curricle fit runs.csv --model chinchilla --parameters N --tokens D --loss loss
     """
-    frame = _read(table)
+    frame = read_table(table)
     points = _points(frame, model, _Columns(**columns)).without_highest(drop_highest)
     result: BreakFinding | ScalingFit
     if model == "broken":
@@ -85,19 +85,6 @@ def fit(
         fit_law = fit_chinchilla if model == "chinchilla" else fit_power
         result = fit_law(points, bootstrap=bootstrap, seed=seed)
     click.echo(json.dumps(result.to_plain()) if as_json else _render(result.to_plain()))
-
-
-def _read(path: Path) -> "pd.DataFrame":
-    import pandas as pd
-
-    try:
-        if path.suffix.lower() == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: {error}", expected="a readable CSV or Parquet table", fix="correct the path"
-        ) from None
 
 
 def _points(frame: "pd.DataFrame", model: str, columns: _Columns) -> "Points":
