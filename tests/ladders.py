@@ -14,14 +14,13 @@ scaling:
     - {num_layers: 1, width: 16, num_heads: 2}
     - {num_layers: 1, width: 24, num_heads: 3}
     - {num_layers: 1, width: 32, num_heads: 4}
-    - {num_layers: 1, width: 40, num_heads: 4}
   budgets: [{tokens: 1920}, {tokens: 3840}]
   curricula:
     static: {arrange: mixed}
     progression: {arrange: forward}
   schedules:
     wsd: {decay_fraction: 0.2}
-    cosine: {schedule: cosine, sizes: 2, budgets: 1}
+    cosine: {schedule: cosine, sizes: 1, budgets: 1}
   learning_rate: 1e-2
   batch_size: 2
   warmup_tokens: 384

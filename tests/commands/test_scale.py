@@ -14,7 +14,7 @@ def test_a_dry_run_lists_sizes_with_flops_and_hours_and_writes_nothing(
     result = curricle("scale", "ladder.yaml", "--dry-run", "--json")
     assert result.returncode == 0, result.stderr
     plain = json.loads(result.stdout)
-    assert [row["size"] for row in plain["sizes"]] == ["1x8", "1x16", "1x24", "1x32", "1x40"]
+    assert [row["size"] for row in plain["sizes"]] == ["1x8", "1x16", "1x24", "1x32"]
     assert all(row["flops"] > 0 and row["hours_to_go"] > 0 for row in plain["sizes"])
     assert plain["paper"][-1]["parameters"] == 1e11
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ladder.yaml"]

@@ -27,6 +27,9 @@ from curricle.tasks.ladder.tables import read_tables
 from curricle.tasks.plans import results_of, write_report_of
 from curricle.tasks.step import Step, with_inputs
 
+# Some 180 jobs of a tenth of a second; a machine that is busy with other things takes longer.
+pytestmark = pytest.mark.timeout(900)
+
 
 def plan_of(folder: Path, *overrides: str) -> LadderPlan:
     path = folder / "ladder.yaml"
@@ -68,8 +71,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[LadderPlan, Stor
 
 def test_budgets_share_a_trunk_and_differ_in_their_decay(plan: LadderPlan) -> None:
     main = [run for run in plan.runs if run.schedule == "wsd"]
-    assert len(main) == 5 * 2 * 3 * 2
-    assert len(plan.trunks) == 5 * 2 * 3
+    assert len(main) == 4 * 2 * 3 * 2
+    assert len(plan.trunks) == 4 * 2 * 3
     for run in main:
         trunk, training = run.step.trunk, run.step.training
         assert trunk is not None
@@ -81,7 +84,7 @@ def test_budgets_share_a_trunk_and_differ_in_their_decay(plan: LadderPlan) -> No
 
 def test_other_schedules_run_on_some_sizes_from_the_beginning(plan: LadderPlan) -> None:
     cosine = [run for run in plan.runs if run.schedule == "cosine"]
-    assert {run.place["size"] for run in cosine} == {"1x8", "1x40"}
+    assert {run.place["size"] for run in cosine} == {"1x8"}
     assert {run.budget for run in cosine} == {1}
     assert all(run.step.trunk is None and run.step.training.start_at == 0 for run in cosine)
 
@@ -167,7 +170,7 @@ def test_a_finished_ladder_has_findings_tables_and_a_page(
     assert {(one["stage"], one["held_out"]) for one in plain["stages"]} == {
         (stage, held_out) for stage in plan.scaling.stages.names for held_out in (False, True)
     }
-    assert len(plain["recommendations"]) == 6
+    assert len(plain["recommendations"]) == 5
     assert plain["recommendations"][-1]["inside"] is False
     assert {one["schedule"] for one in plain["interactions"]} == {"cosine"}
     assert plain["tuned"]
@@ -198,7 +201,7 @@ def test_the_tables_have_a_row_for_every_run(finished: tuple[LadderPlan, Store, 
     plan, store, _ = finished
     tables = read_tables(plan, store)
     assert len(tables.runs) == len(plan.runs) + len(plan.tuned)
-    assert int(tables.runs["tuned"].sum()) == len(plan.tuned) == 5 * 2 * 3
+    assert int(tables.runs["tuned"].sum()) == len(plan.tuned) == 4 * 2 * 3
     assert np.isfinite(tables.runs["loss"]).all()
     assert set(tables.losses["domain"]) == set(plan.scaling.stages.names)
     assert tables.items.groupby(["stage", "family"]).ngroups == 13
