@@ -16,7 +16,7 @@ from curricle.core import provenance
 from curricle.core.plain import to_plain
 from curricle.core.store import Store
 from curricle.tasks.ladder.costing import size_costs
-from curricle.tasks.ladder.plan import LadderPlan
+from curricle.tasks.ladder.plan import MIX, LadderPlan
 from curricle.tasks.ladder.tables import read_tables
 from curricle.tasks.session import Session
 from curricle.tasks.step import Step
@@ -85,7 +85,7 @@ def content_of(
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         findings=findings,
         sizes=[one.row for one in size_costs(plan, store)],
-        schedules=_schedules(plan),
+        schedules=schedules_of(plan),
         provenance={
             "curricle": f"{code['version']}, commit {code.get('commit') or 'not a git checkout'}",
             "device": f"{device['processor']}, {device['cores']} cores, {device['system']}",
@@ -118,16 +118,22 @@ def findings_to_plain(found: LadderFindings) -> dict[str, Any]:
     }
 
 
-def _schedules(plan: LadderPlan) -> dict[tuple[str, float], str]:
-    """What is read when, by curriculum and size, at the largest budget."""
-    found = {}
-    for size in plan.grid.sizes:
-        total = size.steps[-1] * plan.grid.tokens_per_step
-        for name in plan.scaling.curricula:
-            parts = plan.segments(name, size)
-            text = ", ".join(f"{what} {tokens:,}" for what, tokens in parts)
-            found[name, float(size.parameters)] = f"{text} of {total:,} tokens"
-    return found
+def schedules_of(plan: LadderPlan) -> dict[tuple[str, float], str]:
+    """What is read when, by curriculum and size, at the largest budget.
+
+    Where stages are domains it is a curriculum with `pacing: stages` for a study of that size.
+    """
+    return {
+        (name, float(size.parameters)): f"stages: [{', '.join(map(_segment, parts))}]"
+        for size in plan.grid.sizes
+        for name in plan.scaling.curricula
+        for parts in [plan.segments(name, size)]
+    }
+
+
+def _segment(part: tuple[str, int]) -> str:
+    what, tokens = part
+    return f"{{tokens: {tokens}}}" if what == MIX else f"{{tokens: {tokens}, mix: {{{what}: 1}}}}"
 
 
 def _as_yaml(plan: LadderPlan) -> str:

@@ -24,6 +24,7 @@ from curricle.tasks.sample_scores import DocumentScoresStep
 from curricle.tasks.step import Step, with_inputs
 
 DATASET = "ladder"
+MIX = "mix"
 
 
 class LadderPlan:
@@ -157,12 +158,13 @@ class LadderPlan:
         point, stages = self.scaling.curricula[curriculum], list(self.scaling.stages.names)
         total = size.steps[-1] * self.grid.tokens_per_step
         if point.arrange not in ("forward", "backward"):
-            return [(point.stage or "mix", total)]
+            return [(point.stage or MIX, total)]
         length = self.study.tokenizer.sequence_length
         staged = total if point.until == "end" else self.grid.staged(size) * length
         turn = stages if point.arrange == "forward" else stages[::-1]
-        found = [(stage, staged // len(turn)) for stage in turn]
-        return [*found, ("mix", total - staged)] if total > staged else found
+        ends = [staged * number // len(turn) for number in range(len(turn) + 1)]
+        found = [(turn[i], ends[i + 1] - ends[i]) for i in range(len(turn))]
+        return [*found, (MIX, total - staged)] if total > staged else found
 
     def _runs_of(
         self, name: str, schedule: LadderSchedule, size: Size, curriculum: str, seed: int

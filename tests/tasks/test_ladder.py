@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from ruamel.yaml import YAML
 from tests.ladders import LADDER
 
 from curricle.core.errors import InputError
@@ -20,8 +21,9 @@ from curricle.models.flops import training_flops_per_token
 from curricle.models.jobs import Job, run_job
 from curricle.models.placement import Placement
 from curricle.recipes.loading import load_ladder
+from curricle.recipes.specs.curricula import Stages
 from curricle.tasks.ladder.costing import costs_to_plain, render_costs
-from curricle.tasks.ladder.finding import ScalingStep
+from curricle.tasks.ladder.finding import ScalingStep, schedules_of
 from curricle.tasks.ladder.plan import LadderPlan
 from curricle.tasks.ladder.tables import read_tables
 from curricle.tasks.plans import results_of, write_report_of
@@ -94,6 +96,19 @@ def test_a_progression_over_each_budget_has_runs_of_its_own(tmp_path: Path) -> N
     for run in plan.runs:
         if run.schedule == "wsd":
             assert (run.step.trunk is None) == (run.curriculum == "progression")
+
+
+def test_a_recommended_schedule_is_a_curriculum_of_a_study(plan: LadderPlan) -> None:
+    for size in plan.grid.sizes:
+        total = size.steps[-1] * plan.grid.tokens_per_step
+        text = schedules_of(plan)["progression", float(size.parameters)]
+        read = YAML(typ="safe").load(f"{{pacing: stages, {text}}}")
+        stages = Stages.model_validate({**read, "stages": tuple(read["stages"])}).stages
+        assert sum(stage.tokens for stage in stages) == total
+        assert [list(stage.mix or ()) for stage in stages] == [
+            *([stage] for stage in plan.scaling.stages.names),
+            [],
+        ]
 
 
 def test_equal_flops_and_ratios_give_each_size_its_own_tokens(tmp_path: Path) -> None:
