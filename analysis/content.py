@@ -18,6 +18,7 @@ from curricle.analysis.formatting import rate
 from curricle.analysis.multiple_choice import LetterReport
 from curricle.analysis.ranked import Ranking
 from curricle.analysis.score_quality import ScoreQualities
+from curricle.analysis.table_ranking import TableRanking
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,8 @@ class ReportContent:
 
     `status` and `created` are shown as they are. `tiny` and `standard` rank the recipes at the two
     rates, `confirmation` at the target's size, `domains` per domain at the tiny rate. `band` are
-    the usable rates, `alignment` has columns recipe, seed, gradient_cosine, update_cosine, gain.
+    the usable rates, `check` compares ways of ranking with the tuned target, `alignment` has
+    columns recipe, seed, gradient_cosine, update_cosine, gain.
 
     `comparisons` hold each curriculum's arm against the random order and, where asked for, against
     its own controls; `curricula` names the arms that are in question rather than controls.
@@ -59,6 +61,7 @@ class ReportContent:
     tiny: Ranking | None = None
     standard: Ranking | None = None
     confirmation: Ranking | None = None
+    check: TableRanking | None = None
     band: UsableBand | None = None
     alignment: pd.DataFrame | None = None
     domains: Mapping[str, Ranking] = field(default_factory=dict)

@@ -42,6 +42,10 @@ def check_targets(session: Session, plan: StudyPlan) -> None:
         produce_all("training targets to confirm", target.runs(store, confirmed), tolerate=True)
         if (step := target.present(store, confirmed)) is not None:
             produce_all("confirming", [step])
+    for methods in plan.methods:
+        produce_all("counting n-grams", methods.ngrams)
+        if (comparison := methods.present(store)) is not None:
+            produce_all("comparing methods", [comparison])
 
 
 def _nothing_ranked(session: Session) -> JobError:

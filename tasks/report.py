@@ -24,6 +24,7 @@ from curricle.analysis.ranking import rank_domains
 from curricle.analysis.report import render_report
 from curricle.analysis.results import ranking_table, results_table, write_results
 from curricle.analysis.summary import render_summary
+from curricle.analysis.table_ranking import TableRanking
 from curricle.core import provenance
 from curricle.core.plain import to_plain
 from curricle.core.store import Store
@@ -120,6 +121,7 @@ def gather(plan: StudyPlan, store: Store) -> ReportContent:
         standard_rate=plan.study.proxy.standard_rate,
         **rankings,
         **_band(plan, store),
+        check=_check(plan, store),
         comparisons=comparisons_of(targets, labels),
         by_schedule=by_schedule(plan, results),
         curricula=tuple(labels),
@@ -153,6 +155,12 @@ def _rankings(plan: StudyPlan, store: Store) -> dict[str, Any]:
     if confirmation is not None and store.exists(confirmation.artifact):
         found["confirmation"] = confirmation.read(store)
     return found
+
+
+def _check(plan: StudyPlan, store: Store) -> TableRanking | None:
+    """Ways of ranking beside the tuned target, if they have been compared."""
+    step = plan.methods[0].present(store)
+    return step.read(store) if step is not None and store.exists(step.artifact) else None
 
 
 def _band(plan: StudyPlan, store: Store) -> dict[str, Any]:

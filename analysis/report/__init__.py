@@ -13,12 +13,14 @@ from curricle.analysis.report.band import band_section
 from curricle.analysis.report.curricula import curricula_section, learnability_section
 from curricle.analysis.report.evaluation import evaluation_sections
 from curricle.analysis.report.markup import Markup
+from curricle.analysis.report.methods import methods_section
 from curricle.analysis.report.page import cautions_list, page
 from curricle.analysis.report.recipes import (
     confirmation_section,
     ranking_section,
     rates_section,
 )
+from curricle.analysis.results import AVERAGE
 
 __all__ = ["ReportContent", "ScoredText", "render_report"]
 
@@ -33,6 +35,7 @@ def render_report(content: ReportContent) -> str:
         "Recipes": ranking_section(content),
         "Rates": rates_section(content),
         "Band": band_section(content),
+        "Methods": _methods(content),
         "Confirmation": confirmation_section(content),
         "Curricula": curricula_section(content),
         **evaluation_sections(content),
@@ -46,6 +49,15 @@ def render_report(content: ReportContent) -> str:
     return page(
         content.study, facts, sections, _headline(content), cautions_list(content.all_cautions())
     )
+
+
+def _methods(content: ReportContent) -> Markup | None:
+    """Ways of ranking beside the tuned target's ranking."""
+    check = content.check
+    if check is None or check.methods is None:
+        return None
+    proxies = {method: found[AVERAGE] for method, found in check.proxies.items()}
+    return methods_section(check.methods, proxies, check.target[AVERAGE])
 
 
 def _headline(content: ReportContent) -> Markup:

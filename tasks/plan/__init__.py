@@ -11,6 +11,7 @@ from curricle.recipes.study import Study
 from curricle.tasks.plan.band import BandPlan
 from curricle.tasks.plan.curricula import ARMS, LONGER, STATIC, CurriculaPlan
 from curricle.tasks.plan.evaluation import EvaluationPlan
+from curricle.tasks.plan.methods import MethodsPlan
 from curricle.tasks.plan.preparation import Preparation
 from curricle.tasks.plan.ranking import Decision, RankingPlan
 from curricle.tasks.plan.runs import RANDOM, Runs
@@ -37,6 +38,11 @@ class StudyPlan:
             TargetPlan(runs, sweep) for sweep in study.sweeps() if sweep.target is not None
         )
         self.ranking, self.target = self.rankings[0], self.targets[0]
+        own = {target.sweep.name: target for target in self.targets}
+        self.methods = tuple(
+            MethodsPlan(ranking, own.get(ranking.sweep.name, self.target), self.band)
+            for ranking in self.rankings
+        )
         self.curricula = CurriculaPlan(runs)
         self.evaluation = EvaluationPlan(runs)
 
@@ -71,3 +77,7 @@ class StudyPlan:
     def _confirmed(self, store: Store, decision: Decision) -> Iterator[Step]:
         for target in self.targets:
             yield from (*target.tuning_runs(), target.step(store, decision.confirmed))
+        for methods in self.methods:
+            yield from methods.ngrams
+            if (step := methods.present(store)) is not None:
+                yield step
