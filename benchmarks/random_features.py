@@ -12,7 +12,7 @@ To first order in e the validation loss falls by e T (gradient of the recipe's l
 the validation loss): the alignment, which is what a tiny rate ranks by. Targets are wider, and each
 recipe's target has its own tuned rate.
 
-    python benchmarks/random_features.py     # a table per kind of world
+    python benchmarks/random_features.py     # the tables of docs/results/random-features.md
 
 Shape suffixes: R recipes, E learning rates, P features, N samples, K domains.
 """
