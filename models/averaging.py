@@ -1,14 +1,13 @@
 """Averages of a run's weights: exponential, or the mean of its last checkpoints."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from curricle.core.errors import InputError
 from curricle.core.jobs import AveragingSpec
-
-METHODS = ("ema", "last")
+from curricle.core.training_rules import first_averaged
 
 
 class WeightAverage:
@@ -16,22 +15,11 @@ class WeightAverage:
 
     Both methods are one recurrence, average += weight * (parameters - average). The exponential
     average's decay grows as (1 + n) / (10 + n) over the first updates, so that the initial weights
-    are soon forgotten; the mean of the last checkpoints has weight 1 / n at the n-th. Raises
-    InputError for an unknown method or more checkpoints than the run has steps for.
+    are soon forgotten; the mean of the last checkpoints has weight 1 / n at the n-th.
     """
 
     def __init__(self, spec: AveragingSpec, steps: int, parameters: Sequence[Tensor]) -> None:
-        if spec.method not in METHODS:
-            raise InputError(
-                f"averaging method {spec.method!r}", expected=f"one of {METHODS}", fix="choose one"
-            )
-        self._first = steps - (spec.checkpoints - 1) * spec.every
-        if spec.method == "last" and self._first < 1:
-            raise InputError(
-                f"{spec.checkpoints} checkpoints every {spec.every} steps in a run of {steps}",
-                expected="an average that fits the run",
-                fix="lower averaging.checkpoints or averaging.every",
-            )
+        self._first = first_averaged(spec, steps)
         self._spec, self._parameters = spec, [parameter.detach() for parameter in parameters]
         self.tensors = [parameter.clone() for parameter in self._parameters]
 
@@ -39,6 +27,22 @@ class WeightAverage:
         """Take in the weights after `done` steps, if they count."""
         if weight := self._weight(done):
             torch._foreach_lerp_(self.tensors, self._parameters, weight)
+
+    @contextlib.contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Let the model have the average for its weights; to the bit the old ones afterwards."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for average, parameter in zip(self.tensors, self._parameters, strict=True):
+            kept = average.clone()
+            average.copy_(parameter)
+            parameter.copy_(kept)
 
     def _weight(self, done: int) -> float:
         if self._spec.method == "ema":

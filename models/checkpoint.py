@@ -37,10 +37,18 @@ def save_weights(folder: Path, weights: Mapping[str, Tensor], name: str = FINAL)
 def model_from_weights(spec: ModelSpec, weights: Mapping[str, Tensor]) -> Decoder:
     """A model in evaluation mode that holds these very tensors.
 
-    Raises RuntimeError if names or shapes aren't those of the spec.
+    Raises IntegrityError, naming the first, if names or shapes aren't those of the spec.
     """
     with torch.device("meta"):
         model = Decoder(spec)
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise IntegrityError(
+                f"weights of another config: {name} is {found.get(name, 'missing')}, the config "
+                f"says {expected.get(name, 'there is none')}"
+            )
     model.load_state_dict(weights, assign=True)
     return model.requires_grad_(True).eval()
 

@@ -9,7 +9,7 @@ from lightning.fabric import Fabric
 from lightning.fabric.strategies.model_parallel import ModelParallelStrategy
 from lightning.fabric.strategies.strategy import Strategy
 from torch import Tensor, nn
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 
 from curricle.core.errors import InputError
 from curricle.models.placement import Placement
@@ -55,7 +55,15 @@ def _shard(model: nn.Module, mesh: Any) -> nn.Module:
         fully_shard(block, mesh=mesh["data_parallel"])
     sharded: Any = fully_shard(model, mesh=mesh["data_parallel"])
     assert isinstance(sharded, nn.Module)
+    register_fsdp_forward_method(sharded, "token_losses")
     return sharded
+
+
+def reshard(model: nn.Module) -> None:
+    """Drop what a forward pass without a backward one has left gathered of a sharded model."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def reduce_over_ranks(fabric: Fabric, tensor: Tensor, operation: str) -> Tensor:
@@ -63,6 +71,14 @@ def reduce_over_ranks(fabric: Fabric, tensor: Tensor, operation: str) -> Tensor:
     reduced = fabric.all_reduce(tensor, reduce_op=operation)
     assert isinstance(reduced, Tensor)
     return reduced
+
+
+def any_rank(fabric: Fabric, *flags: bool) -> list[bool]:
+    """Each flag, raised if it is on any rank: all ranks have to do the same thing."""
+    if fabric.world_size == 1:
+        return list(flags)
+    raised = torch.tensor(flags, dtype=torch.float32, device=fabric.device)
+    return [count > 0 for count in reduce_over_ranks(fabric, raised, "sum").tolist()]
 
 
 @functools.cache

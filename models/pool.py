@@ -7,7 +7,7 @@ models, and start-up (seconds of imports) is paid once per worker.
 import os
 import queue
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 from curricle.core.errors import InputError, JobError
@@ -15,6 +15,8 @@ from curricle.models.jobs import Job
 from curricle.models.placement import Placement
 from curricle.models.torchrun_worker import TorchrunWorker
 from curricle.models.worker_process import WorkerDiedError, WorkerProcess
+
+Worker = WorkerProcess | TorchrunWorker
 
 
 class JobPool:
@@ -30,14 +32,22 @@ class JobPool:
         self._placement = placement or Placement()
         slots = _device_slots(self._placement) or _core_slots(self._placement.devices * threads)
         self.size = workers or len(slots)
-        self._idle: queue.Queue[WorkerProcess | TorchrunWorker] = queue.Queue()
+        self._workers: set[Worker] = set()
+        self._idle: queue.Queue[Worker] = queue.Queue()
+        self._is_left = False
         for index in range(self.size):
-            self._idle.put(_start_worker(self._placement.devices, slots[index % len(slots)]))
+            self._admit(_start_worker(self._placement.devices, slots[index % len(slots)]))
 
     def close(self) -> None:
         """End the workers, waiting for the jobs that are under way."""
         for _ in range(self.size):
             self._idle.get().stop()
+
+    def leave(self) -> None:
+        """Let the workers end by themselves; a job under way leaves a snapshot first, if it can."""
+        self._is_left = True
+        for worker in tuple(self._workers):
+            worker.leave()
 
     def run(self, job: Job) -> dict[str, Any]:
         """Run one job on the next free worker and return its facts.
@@ -53,13 +63,18 @@ class JobPool:
             raise
         except BaseException as problem:
             # It is dead, or still at a job whose answer nobody waits for.
-            self._idle.put(worker.successor())
+            self._workers.discard(worker)
+            self._admit(worker if self._is_left else worker.successor())
             worker.end()
             if isinstance(problem, WorkerDiedError):
                 raise JobError(f"{job.kind} job: {problem}") from None
             raise
         self._idle.put(worker)
         return facts
+
+    def _admit(self, worker: "Worker") -> None:
+        self._workers.add(worker)
+        self._idle.put(worker)
 
 
 def train_many(
@@ -70,18 +85,25 @@ def train_many(
 ) -> list[dict[str, Any]]:
     """Run `jobs` so that the machine is busy; returns their facts in the same order.
 
-    Raises the first error in that order, after all jobs have ended.
+    Raises the first error in that order, after all jobs have ended. Ctrl-C ends it at once: jobs
+    that wait aren't begun, and those under way leave a snapshot by themselves, if they have a place
+    for it.
     """
     pool = JobPool(workers, threads, placement)
+    executor = ThreadPoolExecutor(pool.size)
     try:
-        with ThreadPoolExecutor(pool.size) as executor:
-            futures = [executor.submit(pool.run, job) for job in jobs]
-        return [future.result() for future in futures]
-    finally:
-        pool.close()
+        futures = [executor.submit(pool.run, job) for job in jobs]
+        wait(futures)
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        pool.leave()
+        raise
+    executor.shutdown()
+    pool.close()
+    return [future.result() for future in futures]
 
 
-def _start_worker(devices: int, visible: str) -> WorkerProcess | TorchrunWorker:
+def _start_worker(devices: int, visible: str) -> Worker:
     return WorkerProcess(visible) if devices == 1 else TorchrunWorker(devices, visible)
 
 

@@ -65,6 +65,7 @@ class _Work:
     ) -> None:
         self.part, self.output = part, output
         self.dataset = TokenDataset(inputs["dataset"], part.sequence_length)
+        _check_vocabulary(self.dataset, inputs["checkpoint"])
         checkpoints = 1 + len(part.scoring.late)
         self.losses = np.zeros((checkpoints, 2, part.samples))
         identity = fingerprint(
@@ -106,6 +107,16 @@ class _Work:
             self.save()
         if stop:
             raise InterruptedJobError(f"stopped on request after {self.done} losses")
+
+
+def _check_vocabulary(dataset: TokenDataset, proxy: Path) -> None:
+    shape = from_plain(ModelSpec, json.loads((proxy / SPEC).read_text(encoding="utf-8")))
+    if (size := dataset.manifest["vocabulary_size"]) != shape.vocabulary_size:
+        raise InputError(
+            f"{dataset.folder}: tokens of a vocabulary of {size}",
+            expected=f"the proxy's {shape.vocabulary_size}",
+            fix="score the dataset with a proxy that was trained on its tokenizer",
+        )
 
 
 def _check_points(spec: ScoringSpec) -> None:

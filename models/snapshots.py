@@ -8,7 +8,6 @@ folder is ever deleted.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -27,6 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from curricle.core.errors import IntegrityError, JobError
+from curricle.core.plain import file_sha256
 from curricle.core.remote import open_filesystem, remote_errors
 
 KEPT = 2
@@ -58,6 +58,15 @@ class Snapshots:
         if url:
             self._files, self._folder = open_filesystem(url)
         self._is_local = isinstance(self._files, LocalFileSystem)
+
+    @property
+    def local_folder(self) -> Path | None:
+        """Where they lie, if that is a local disk."""
+        return Path(self._folder) if self._is_local else None
+
+    def bytes_there(self) -> int:
+        """What a local folder holds already."""
+        return sum(path.stat().st_size for path in Path(self._folder).glob("*"))
 
     def save(
         self,
@@ -139,7 +148,7 @@ class Snapshots:
                 if Path(name).name != name:
                     raise IntegrityError(f"{name!r} is not a file of its folder")
                 self._files.get_file(f"{self._folder}/{name}", str(Path(scratch, name)))
-                if _digest(Path(scratch, name)) != digest:
+                if file_sha256(Path(scratch, name)) != digest:
                     raise IntegrityError(f"{name} is damaged")
             tensors = load_file(Path(scratch, _tensors_name(step)))
             kept = {name: digest for name, digest in files.items() if name != _tensors_name(step)}
@@ -160,7 +169,7 @@ class Snapshots:
         scratch = Path(parent, f".{name}.{uuid.uuid4().hex}")
         try:
             write(scratch)
-            digest = _digest(scratch)
+            digest = file_sha256(scratch)
             if self._is_local:
                 _flush_to_disk(scratch)
                 scratch.rename(Path(self._folder, name))
@@ -194,11 +203,6 @@ def _copier(source: Path) -> Callable[[Path], None]:
 
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -27,6 +27,7 @@ class TorchrunWorker:
     def __init__(self, devices: int, visible: str = "") -> None:
         self._devices, self._visible = devices, visible
         self._single = WorkerProcess(visible)
+        self._ranks: subprocess.Popen[str] | None = None
 
     def run(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """The facts of the job in `message`. Raises as the job did, or WorkerDiedError."""
@@ -37,6 +38,13 @@ class TorchrunWorker:
     def stop(self) -> None:
         """End the process for jobs of one device."""
         self._single.stop()
+
+    def leave(self) -> None:
+        """Close the input of all its processes, and let them end after a last snapshot."""
+        self._single.leave()
+        if self._ranks is not None:
+            assert self._ranks.stdin is not None
+            self._ranks.stdin.close()
 
     def end(self) -> None:
         """End that process at once; a torchrun ends when its input closes."""
@@ -52,19 +60,19 @@ class TorchrunWorker:
         with tempfile.TemporaryDirectory() as folder:
             job, reply = Path(folder, "job.json"), Path(folder, "answer.json")
             job.write_text(json.dumps(message), encoding="utf-8")
-            status, log = _wait(
-                subprocess.Popen(
-                    [*command, str(job), str(reply)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    env=worker_environment(self._visible),
-                    text=True,
-                    encoding="utf-8",
-                    errors="replace",
-                    start_new_session=True,
-                )
+            self._ranks = subprocess.Popen(
+                [*command, str(job), str(reply)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=worker_environment(self._visible),
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
             )
+            status, log = _wait(self._ranks)
+            self._ranks = None
             if not reply.exists():
                 raise WorkerDiedError(f"torchrun ended with status {status}; last lines:\n{log}")
             return facts_of(json.loads(reply.read_text(encoding="utf-8")))

@@ -5,7 +5,7 @@ so that a run is told by its spec, its dataset and its order, costs the same und
 goes on after an interruption to the same bits.
 """
 
-import time
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,24 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from curricle.core.errors import JobError
 from curricle.core.jobs import TrainingSpec
 from curricle.core.order_file import batch_at, write_read
 from curricle.core.read_digest import next_digest
 from curricle.core.seeds import derive_seed
 from curricle.kernels.onednn import exact_onednn
 from curricle.models.averaging import WeightAverage
-from curricle.models.branch_points import save_branch_point
-from curricle.models.checkpoint import (
-    FINAL,
-    LAST,
-    checkpoint_name,
-    model_from_weights,
-    save_spec,
-    save_weights,
-)
+from curricle.models.checkpoint import FINAL, LAST
 from curricle.models.decoder import build_model, count_parameters
-from curricle.models.devices import make_fabric, reduce_over_ranks
+from curricle.models.devices import any_rank, make_fabric
 from curricle.models.flops import (
     forward_flops_per_token,
     selection_flops,
@@ -39,20 +30,14 @@ from curricle.models.flops import (
 )
 from curricle.models.interruption import InterruptedJobError, stop_requested
 from curricle.models.optimizer import build_optimizer
-from curricle.models.placement import SNAPSHOT_SHARE, Placement
+from curricle.models.placement import Placement
 from curricle.models.prefetch import prefetched
 from curricle.models.schedule import learning_rate_at
 from curricle.models.selection import Selection
-from curricle.models.snapshots import Snapshots
+from curricle.models.training_files import TrainingFiles
 from curricle.models.training_inputs import TrainingInputs, open_inputs
 from curricle.models.training_log import TrainingLog
-from curricle.models.training_state import (
-    average_weights,
-    collect_state,
-    model_weights,
-    restore_state,
-)
-from curricle.models.validation import validate
+from curricle.models.validation import evaluating, validate
 
 # Looking at the losses makes a GPU wait for its queue to empty; on a CPU they are there anyway.
 STEPS_BETWEEN_LOOKS = {"cpu": 1, "cuda": 16}
@@ -65,11 +50,11 @@ def train(
     """Train one model; writes weights, `metrics.jsonl` and `validation.parquet` into `output`.
 
     `inputs`: `dataset` and `validation` (dataset folders), `order`, and for a branch `start`, the
-    folder of the run whose state it begins with. With a place for unfinished
-    work the run goes on from its last snapshot. Returns parameters, FLOPs, the loss of the first
-    batch (before any update) and of each validation domain; on ranks other than the first nothing.
-    Raises InputError if dataset, order, spec and devices don't fit, JobError if the loss stops
-    being a number, jumps, or there is no space, InterruptedJobError if the process was asked to
+    folder of the run whose state it begins with. With a place for unfinished work the run goes on
+    from its last snapshot. Returns parameters, FLOPs, the loss of the first batch (before any
+    update) and of each validation domain; on ranks other than the first nothing. Raises InputError
+    if dataset, order, spec and devices don't fit or there is no space, JobError if the loss stops
+    being a number or jumps, or the disk fills, InterruptedJobError if the process was asked to
     stop.
     """
     run = TrainingRun(spec, open_inputs(spec, inputs, placement), output, placement)
@@ -96,31 +81,19 @@ class TrainingRun:
         self.average = self._make_average()
         self.selection = Selection(spec, data.irreducible) if spec.selection else None
         self.log = TrainingLog(spec, data.order, self.fabric, output)
-        self.snapshots = Snapshots(placement.unfinished, data.identity)
-        self.snapshot_interval = placement.snapshot_seconds
-        self.events = frozenset(
-            tokens // spec.tokens_per_step
-            for tokens in (
-                *(*spec.checkpoints_at, *spec.validations_at),
-                *(*spec.states_at, spec.tokens),
-            )
-        )
+        self.files = TrainingFiles(spec, data.identity, self.fabric, output, placement)
+        points = (*spec.checkpoints_at, *spec.validations_at, *spec.states_at, spec.tokens)
+        self.events = frozenset(tokens // spec.tokens_per_step for tokens in points)
         self.done = 0
-        self.kept: list[Path] = []
 
     def resume(self) -> None:
         """Go on from the last snapshot, if there is one, else from where the run branches off."""
-        snapshot = self.snapshots.latest(self.output) or self.data.start
-        if snapshot is not None:
-            restore_state(snapshot.tensors, self.model, self.optimizer, self.average)
-            self.done = snapshot.step
-        self._check_ranks_agree()
-        self.log.start(self.done, snapshot.facts if snapshot else None)
-        if self.selection is not None and snapshot is not None:
-            self.selection.restore(snapshot.facts["selection"])
-        if self.fabric.is_global_zero:
-            save_spec(self.output, self.spec.model)
-        self.snapshot_time = time.monotonic()
+        self.done, facts = self.files.resume(
+            self.model, self.optimizer, self.average, self.data.start
+        )
+        self.log.start(self.done, facts)
+        if self.selection is not None and facts is not None:
+            self.selection.restore(facts["selection"])
 
     def fit(self) -> None:
         """All steps that are still to be done."""
@@ -136,40 +109,6 @@ class TrainingRun:
             asked = stop_requested() and self.fabric.world_size == 1
             if self.done % look_every == 0 or self.done in self.events or asked:
                 self._look()
-
-    def finish(self) -> dict[str, Any]:
-        """Write the final weights, validate them, and return the run's facts."""
-        spec = self.spec
-        if self.average is not None:
-            self._save(model_weights(self.model), LAST)
-        weights = self._weights_that_count()
-        self._save(weights, FINAL)
-        if not self.fabric.is_global_zero:
-            return {}
-        domains = self._validate(weights)
-        trained = spec.tokens - spec.start_at
-        rounds = sum(at > spec.start_at for at in {*spec.validations_at, spec.tokens})
-        validated = sum(int(value["samples"]) for value in domains.values()) * rounds
-        flops = forward_flops_per_token(spec.model) * spec.model.sequence_length
-        return {
-            "parameters": count_parameters(self.model),
-            "tokens": spec.tokens,
-            "training_flops": trained * training_flops_per_token(spec.model),
-            "validation_flops": validated * flops,
-            "first_loss": self.log.first_loss,
-            "validation": domains,
-            **self._selection_facts(),
-        }
-
-    def _selection_facts(self) -> dict[str, Any]:
-        """What choosing samples took; which ones were chosen goes to `read.npy`."""
-        if self.selection is None:
-            return {}
-        write_read(self.output, np.array(self.selection.read, dtype=np.int64))
-        return {
-            "selection_seconds": self.selection.seconds,
-            "selection_flops": selection_flops(self.spec),
-        }
 
     def _read(self, step: int) -> tuple[Tensor, str]:
         """This rank's share of a batch, and the digest of all batches up to it.
@@ -230,21 +169,18 @@ class TrainingRun:
 
     def _look(self) -> None:
         """Read the losses since the last look; log, keep, validate and save what is due."""
-        self.log.read(self.snapshots.describe)
-        tokens = self.done * self.spec.tokens_per_step
+        self.log.read(self.files.snapshots.describe)
+        tokens, unfinished = self.done * self.spec.tokens_per_step, self.done < self.spec.steps
         if tokens in self.spec.checkpoints_at:
-            self._save(model_weights(self.model), checkpoint_name(tokens))
-            self.kept.append(self.output / checkpoint_name(tokens))
+            self.files.keep(self.model, tokens)
+        state = (self.model, self.optimizer, self.average)
         if tokens in self.spec.states_at:
-            self._keep_state(tokens)
-        if tokens in self.spec.validations_at and self.done < self.spec.steps:
-            weights = self._weights_that_count()
-            if self.fabric.is_global_zero:
-                self._validate(weights)
-        overdue = time.monotonic() - self.snapshot_time > self.snapshot_interval
-        stop, overdue = self._any_rank(stop_requested(), overdue)
-        if (stop or overdue) and self.done < self.spec.steps:
-            self._take_snapshot()
+            self.files.keep_state(tokens, self._facts_so_far, *state)
+        if tokens in self.spec.validations_at and unfinished:
+            self._validate()
+        stop, overdue = any_rank(self.fabric, stop_requested(), self.files.is_overdue)
+        if (stop or overdue) and unfinished:
+            self.files.save_snapshot(self.done, self._facts_so_far, *state)
         if stop:
             raise InterruptedJobError(
                 f"stopped on request after {self.done} of {self.spec.steps} steps"
@@ -256,58 +192,60 @@ class TrainingRun:
         chosen = {"selection": self.selection.facts} if self.selection else {}
         return {**self.log.facts, **chosen}
 
-    def _keep_state(self, tokens: int) -> None:
-        """Write the full state for branches."""
-        state = collect_state(self.model, self.optimizer, self.average)
-        if self.fabric.is_global_zero:
-            self.kept.append(save_branch_point(self.output, tokens, state, self._facts_so_far))
+    def finish(self) -> dict[str, Any]:
+        """Write the final weights, validate them, and return the run's facts."""
+        if self.average is not None:
+            self.files.save(self.model, LAST)
+        with self._weights_that_count():
+            self.files.save(self.model, FINAL)
+        domains = self._validate()
+        return self._facts(domains) if self.fabric.is_global_zero else {}
+
+    def _validate(self) -> dict[str, dict[str, float]]:
+        """Losses per domain of the weights that count, logged."""
+        spec = self.spec
+        with self._weights_that_count(), evaluating(self.model, compiled=spec.compile):
+            domains = validate(
+                self.model,
+                self.data.validation,
+                spec.validation_tokens_per_domain,
+                self.fabric,
+                self.output,
+            )
+        self.log.write_validation(self.done * spec.tokens_per_step, domains)
+        return domains
 
     def _make_average(self) -> WeightAverage | None:
         if self.spec.averaging is None:
             return None
         return WeightAverage(self.spec.averaging, self.spec.steps, list(self.model.parameters()))
 
-    def _weights_that_count(self) -> dict[str, Tensor]:
-        """The average, where there is one; gathered by all ranks together."""
-        if self.average is None:
-            return model_weights(self.model)
-        return average_weights(self.model, self.average)
+    def _weights_that_count(self) -> contextlib.AbstractContextManager[None]:
+        """The average, where there is one, in the place of the last weights."""
+        return self.average.in_place() if self.average else contextlib.nullcontext()
 
-    def _save(self, weights: Mapping[str, Tensor], name: str) -> None:
-        if self.fabric.is_global_zero:
-            save_weights(self.output, weights, name)
-
-    def _validate(self, weights: Mapping[str, Tensor]) -> dict[str, dict[str, float]]:
-        """Losses per domain, by a model of its own: the trained one may be compiled or sharded."""
+    def _facts(self, domains: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
         spec = self.spec
-        model = model_from_weights(spec.model, weights).to(self.fabric.device)
-        domains = validate(
-            model, self.data.validation, spec.validation_tokens_per_domain, self.output
-        )
-        self.log.write_validation(self.done * spec.tokens_per_step, domains)
-        return domains
+        trained = spec.tokens - spec.start_at
+        rounds = sum(at > spec.start_at for at in {*spec.validations_at, spec.tokens})
+        validated = sum(int(value["samples"]) for value in domains.values()) * rounds
+        flops = forward_flops_per_token(spec.model) * spec.model.sequence_length
+        return {
+            "parameters": count_parameters(self.model),
+            "tokens": spec.tokens,
+            "training_flops": trained * training_flops_per_token(spec.model),
+            "validation_flops": validated * flops,
+            "first_loss": self.log.first_loss,
+            "validation": domains,
+            **self._selection_facts(),
+        }
 
-    def _check_ranks_agree(self) -> None:
-        """Each rank reads the snapshots by itself, and one may have failed to read the newest."""
-        done = torch.tensor(float(self.done), device=self.fabric.device)
-        if float(reduce_over_ranks(self.fabric, done, "mean")) != self.done:
-            raise JobError("the ranks found different snapshots; run the same command again")
-
-    def _any_rank(self, *flags: bool) -> list[bool]:
-        """Each flag, raised if it is on any rank: all ranks have to do the same thing."""
-        if self.fabric.world_size == 1:
-            return list(flags)
-        raised = torch.tensor(flags, dtype=torch.float32, device=self.fabric.device)
-        return [count > 0 for count in reduce_over_ranks(self.fabric, raised, "sum").tolist()]
-
-    def _take_snapshot(self) -> None:
-        started = time.monotonic()
-        state = collect_state(self.model, self.optimizer, self.average)
-        if self.fabric.is_global_zero:
-            self.snapshots.save(self.done, state, self._facts_so_far, self.kept)
-        self.fabric.barrier()
-        self.snapshot_time = time.monotonic()
-        # A large state takes long to write: never more than a fiftieth of the time.
-        cost = SNAPSHOT_SHARE * (self.snapshot_time - started)
-        if self.snapshot_interval:
-            self.snapshot_interval = max(self.snapshot_interval, cost)
+    def _selection_facts(self) -> dict[str, Any]:
+        """What choosing samples took; which ones were chosen goes to `read.npy`."""
+        if self.selection is None:
+            return {}
+        write_read(self.output, np.array(self.selection.read, dtype=np.int64))
+        return {
+            "selection_seconds": self.selection.seconds,
+            "selection_flops": selection_flops(self.spec),
+        }

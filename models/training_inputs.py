@@ -1,6 +1,5 @@
 """What a training job reads, checked against its spec before any time is spent."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,10 @@ from torch import Tensor
 from curricle.core.errors import InputError
 from curricle.core.jobs import TrainingSpec
 from curricle.core.order_file import ORDER, Order, batch_at, read_order
-from curricle.core.plain import fingerprint, to_plain
+from curricle.core.plain import file_sha256, fingerprint, to_plain
 from curricle.core.scores_file import SCORES, read_scores
 from curricle.core.token_dataset import MANIFEST, TokenDataset
+from curricle.core.training_rules import check_run
 from curricle.models.branch_points import branch_point_name, load_branch_point
 from curricle.models.placement import Placement
 from curricle.models.snapshots import Snapshot
@@ -59,28 +59,27 @@ def open_inputs(
 
     Raises InputError unless they and the spec fit.
     """
+    check_run(spec, placement.devices)
     length = spec.model.sequence_length
     dataset = TokenDataset(inputs["dataset"], length)
     order = read_order(inputs["order"], len(dataset))
     _check_order(spec, len(dataset), len(order))
-    _check_batches(spec, placement.devices)
     irreducible = _read_irreducible(spec, inputs, len(dataset), placement.devices)
-    _check_points(spec)
     validation = TokenDataset(inputs["validation"], length)
     select_samples(validation, spec.validation_tokens_per_domain)
     for data in (dataset, validation):
         _check_vocabulary(spec, data)
     parts = {
         "spec": to_plain(spec),
-        "order": _digest(inputs["order"] / ORDER),
-        "dataset": _digest(inputs["dataset"] / MANIFEST),
+        "order": file_sha256(inputs["order"] / ORDER),
+        "dataset": file_sha256(inputs["dataset"] / MANIFEST),
     }
     if irreducible is not None:
-        parts["irreducible"] = _digest(inputs["irreducible"] / SCORES)
+        parts["irreducible"] = file_sha256(inputs["irreducible"] / SCORES)
     start = None
     if spec.start_at:
         start = load_branch_point(inputs["start"], spec)
-        parts["start"] = _digest(inputs["start"] / branch_point_name(spec.start_at))
+        parts["start"] = file_sha256(inputs["start"] / branch_point_name(spec.start_at))
     return TrainingInputs(dataset, validation, order, fingerprint(parts), start, irreducible)
 
 
@@ -124,27 +123,6 @@ def _check_order(spec: TrainingSpec, samples: int, ordered: int) -> None:
         )
 
 
-def _check_batches(spec: TrainingSpec, devices: int) -> None:
-    micro = spec.micro_batch_size or spec.batch_size
-    if spec.batch_size % micro or micro % devices:
-        raise InputError(
-            f"batch_size {spec.batch_size}, micro_batch_size {micro}, {devices} devices",
-            expected="a batch of whole micro-batches, each shared out evenly over the devices",
-            fix="change one of them",
-        )
-
-
-def _check_points(spec: TrainingSpec) -> None:
-    for name in ("checkpoints_at", "validations_at", "states_at"):
-        points: tuple[int, ...] = getattr(spec, name)
-        if wrong := [at for at in points if at % spec.tokens_per_step or not 0 < at <= spec.tokens]:
-            raise InputError(
-                f"{name}: {wrong[0]} tokens",
-                expected=f"multiples of {spec.tokens_per_step} tokens (a step) up to {spec.tokens}",
-                fix="round them to whole steps",
-            )
-
-
 def _check_vocabulary(spec: TrainingSpec, dataset: TokenDataset) -> None:
     found = dataset.manifest["vocabulary_size"]
     if found != spec.model.vocabulary_size:
@@ -153,8 +131,3 @@ def _check_vocabulary(spec: TrainingSpec, dataset: TokenDataset) -> None:
             expected=f"the model's {spec.model.vocabulary_size}",
             fix="prepare the dataset with the tokenizer of this model",
         )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

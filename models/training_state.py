@@ -4,7 +4,7 @@ Sharded tensors are gathered when they are collected and shared out again when t
 that a run can go on on another number of devices.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -16,34 +16,52 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """`tensor` on the CPU; gathered from all devices if it is sharded."""
+    """`tensor` without its graph; gathered from all devices if it is sharded."""
     tensor = tensor.detach()
-    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).cpu()
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def model_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The model's parameters by name; tied ones once."""
-    return {name: whole(parameter) for name, parameter in model.named_parameters()}
+def gathered(named: Iterable[tuple[str, Tensor]], *, keep: bool) -> dict[str, Tensor]:
+    """The tensors by name, whole and on the CPU; nothing on ranks that don't `keep` them.
+
+    All ranks must take part, for sharded tensors; these are whole on a device one at a time.
+    """
+    kept: dict[str, Tensor] = {}
+    for name, tensor in named:
+        full = whole(tensor)
+        if keep:
+            kept[name] = full.cpu()
+    return kept
 
 
-def average_weights(model: nn.Module, average: WeightAverage) -> dict[str, Tensor]:
-    """The averaged parameters by name."""
-    names = [name for name, _ in model.named_parameters()]
-    return {name: whole(tensor) for name, tensor in zip(names, average.tensors, strict=True)}
+def model_weights(model: nn.Module, *, keep: bool) -> dict[str, Tensor]:
+    """The model's parameters by name, tied ones once; see `gathered`."""
+    return gathered(model.named_parameters(), keep=keep)
 
 
 def collect_state(
-    model: nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage | None
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None,
+    *,
+    keep: bool,
 ) -> dict[str, Tensor]:
-    """Everything a run needs to go on: weights, Adam's moments and step counts, the average."""
-    state = {f"model/{name}": tensor for name, tensor in model_weights(model).items()}
-    for name, parameter in model.named_parameters():
+    """Everything a run needs to go on; see `gathered`.
+
+    Weights, Adam's moments and step counts, the average.
+    """
+    return gathered(_named_state(model, optimizer, average), keep=keep)
+
+
+def _named_state(
+    model: nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage | None
+) -> Iterator[tuple[str, Tensor]]:
+    for index, (name, parameter) in enumerate(model.named_parameters()):
+        yield f"model/{name}", parameter
         for moment in MOMENTS:
-            state[f"{moment}/{name}"] = whole(optimizer.state[parameter][moment])
-    if average is not None:
-        weights = average_weights(model, average)
-        state |= {f"average/{name}": tensor for name, tensor in weights.items()}
-    return state
+            yield f"{moment}/{name}", optimizer.state[parameter][moment]
+        if average is not None:
+            yield f"average/{name}", average.tensors[index]
 
 
 def restore_state(

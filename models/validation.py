@@ -1,5 +1,6 @@
 """Held-out loss per domain: the number that ranks recipes and curricula."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
 
 from curricle.core.errors import InputError
 from curricle.core.token_dataset import TokenDataset
 from curricle.models.decoder import Decoder
+from curricle.models.devices import reduce_over_ranks, reshard
 
 ROWS = "validation.parquet"
 EVALUATION_BATCH = 16
@@ -38,33 +42,51 @@ def select_samples(dataset: TokenDataset, tokens_per_domain: int) -> npt.NDArray
     return np.concatenate(chosen)
 
 
-def sample_losses(
-    model: Decoder, dataset: TokenDataset, samples: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
-    """Mean next-token loss of each sample, in nats per token; shape (len(samples),)."""
+def _losses_of_rank(
+    model: Decoder, dataset: TokenDataset, samples: npt.NDArray[np.int64], rank: int, ranks: int
+) -> Tensor:
+    """Losses of this rank's share of the batches, on its device; zeros for the other samples."""
     device = next(model.parameters()).device
-    batches = [
-        model.token_losses(torch.from_numpy(dataset.read(batch)).to(device)).mean(1)
-        for batch in _batches(samples)
-    ]
-    return torch.cat(batches).double().cpu().numpy()
+    losses = torch.zeros(len(samples), dtype=torch.float64, device=device)
+    starts = range(0, len(samples), EVALUATION_BATCH)
+    for first in range(0, len(starts), ranks):
+        # A sharded model needs all ranks in every forward pass, also where batches run out.
+        start = starts[min(first + rank, len(starts) - 1)]
+        rows = slice(start, start + EVALUATION_BATCH)
+        windows = torch.from_numpy(dataset.read(samples[rows])).to(device)
+        found = model.token_losses(windows).mean(1)
+        if first + rank < len(starts):
+            losses[rows] = found.double()
+    return losses
 
 
-def _batches(samples: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-    for start in range(0, len(samples), EVALUATION_BATCH):
-        yield samples[start : start + EVALUATION_BATCH]
-
-
-@torch.no_grad()
-def validate(
-    model: Decoder, dataset: TokenDataset, tokens_per_domain: int, folder: Path
-) -> dict[str, dict[str, float]]:
-    """Loss of each domain, in nats per token; a row per sample goes to `validation.parquet`."""
+@contextlib.contextmanager
+def evaluating(model: nn.Module, *, compiled: bool) -> Iterator[None]:
+    """Switch a model that is being trained to evaluation, in fp32, without its compiled parts."""
+    eager = torch.compiler.set_stance("force_eager") if compiled else contextlib.nullcontext()
     model.eval()
+    try:
+        with torch.no_grad(), eager:
+            yield
+    finally:
+        reshard(model)
+        model.train()
+
+
+def validate(
+    model: Decoder, dataset: TokenDataset, tokens_per_domain: int, fabric: Fabric, folder: Path
+) -> dict[str, dict[str, float]]:
+    """Loss of each domain, in nats per token; a row per sample goes to `validation.parquet`.
+
+    The ranks share the batches out. A batch is the same, and so are its losses and their sums, on
+    any number of devices.
+    """
     samples = select_samples(dataset, tokens_per_domain)
-    losses = sample_losses(model, dataset, samples)
+    share = _losses_of_rank(model, dataset, samples, fabric.global_rank, fabric.world_size)
+    losses = reduce_over_ranks(fabric, share, "sum").cpu().numpy()
     domains = dataset.domain_of_samples()[samples]
-    _write_rows(folder, dataset, samples, losses)
+    if fabric.is_global_zero:
+        _write_rows(folder, dataset, samples, losses)
     summary: dict[str, dict[str, float]] = {}
     for index, name in enumerate(dataset.domains):
         mine = losses[domains == index]

@@ -75,6 +75,11 @@ class WorkerProcess:
             self._process.kill()
             self._process.wait()
 
+    def leave(self) -> None:
+        """Close its input, and let it end by itself after a last snapshot."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
     def end(self) -> None:
         """End it at once, whatever it is at."""
         self._process.kill()

@@ -13,6 +13,7 @@ from curricle.recipes.specs.base import Name, PositiveInt, Spec, refuse
 from curricle.recipes.specs.curricula import Curriculum, Stages
 from curricle.recipes.specs.evaluation import Evaluation
 from curricle.recipes.specs.recipe import Recipe, TokenizerSpec
+from curricle.recipes.specs.runs import check_training, check_validation_points
 from curricle.recipes.specs.scoring import Scoring
 from curricle.recipes.specs.sources import Source
 from curricle.recipes.specs.sweep import Band, Budget, Sweep, Variant, changed, check_recipes
@@ -123,6 +124,30 @@ class Study(Spec):
                 f"scoring.tokens {self.scoring.tokens}: {steps} steps of {per_step} tokens",
                 "enough steps to keep the early and late checkpoints apart",
                 "raise scoring.tokens, or move scoring.early and scoring.late apart",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _runs_have_room(self) -> Self:
+        length, devices = self.tokenizer.sequence_length, self.hardware.devices
+        for label, training, tokens in (
+            ("proxy", self.proxy, self.proxy.tokens),
+            ("scoring", self.proxy, self.scoring.tokens),
+            ("target", self.target, self.target.tokens),
+        ):
+            check_training(label, training, tokens=tokens, sequence_length=length, devices=devices)
+        check_validation_points("proxy", self.proxy, length)
+        check_validation_points("target", self.target, length)
+        return self
+
+    @model_validator(mode="after")
+    def _sharpness_points_are_steps_apart(self) -> Self:
+        steps = self.target.tokens // (self.target.batch_size * self.tokenizer.sequence_length)
+        if self.evaluation.sharpness and self.evaluation.sharpness.points > steps:
+            refuse(
+                f"evaluation.sharpness.points {self.evaluation.sharpness.points}",
+                f"at most the target's {steps} steps",
+                "lower it, or raise target.tokens",
             )
         return self
 

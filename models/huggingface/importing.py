@@ -40,9 +40,8 @@ def import_model(folder: Path) -> Decoder:
         raise IntegrityError(f"{folder}: tensor {extra[0]} has no place in a {spec.family} model")
     try:
         return model_from_weights(spec, tensors)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise IntegrityError(f"{folder}: weights and {CONFIG} disagree: {reason}") from None
+    except IntegrityError as error:
+        raise IntegrityError(f"{folder}: weights and {CONFIG} disagree: {error}") from None
 
 
 def read_config(folder: Path) -> Config:

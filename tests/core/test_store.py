@@ -1,6 +1,4 @@
 import json
-import os
-import socket
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -140,18 +138,6 @@ def test_the_record_tells_where_it_came_from(tmp_path: Path) -> None:
     assert record["files"]["numbers.txt"]["bytes"] == 5
     assert {"code", "packages", "device", "created", "inputs"} <= set(record)
     assert json.loads(json.dumps(record)) == record
-
-
-def test_sweep_removes_what_dead_processes_left(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    staging = tmp_path / ".staging"
-    dead = staging / f"{socket.gethostname()}:{2**22 + 1}:x"
-    alive = staging / f"{socket.gethostname()}:{os.getpid()}:x"
-    elsewhere = staging / "another-host:1:x"
-    for folder in (dead, alive, elsewhere):
-        folder.mkdir(parents=True)
-    store.sweep()
-    assert sorted(path for path in staging.iterdir()) == sorted([alive, elsewhere])
 
 
 def test_an_unusable_root_is_one_clear_line(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
 
@@ -71,6 +72,9 @@ def assert_same_run(first: Path, second: Path) -> None:
         expected, found = load_file(first / name), load_file(second / name)
         for parameter, tensor in expected.items():
             np.testing.assert_allclose(found[parameter], tensor, atol=1e-4)
+    rows, other = (pq.read_table(folder / "validation.parquet") for folder in (first, second))
+    assert rows.drop(["loss"]).equals(other.drop(["loss"]))
+    np.testing.assert_allclose(rows["loss"], other["loss"], atol=1e-5)
 
 
 def test_two_devices_train_like_one_and_either_goes_on_for_the_other(

@@ -1,11 +1,18 @@
+import json
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from curricle.core.errors import InputError, JobError
 from curricle.core.jobs import TrainingSpec
 from curricle.core.order_file import write_order
+from curricle.core.plain import to_plain
 from curricle.models.jobs import Job
 from curricle.models.placement import Placement
 from curricle.models.pool import JobPool, train_many
@@ -33,8 +40,6 @@ def test_a_pool_runs_jobs_like_this_process_and_survives_bad_ones(
         with pytest.raises(JobError, match="ended with status -9"):
             pool.run(Job("train", training_spec, inputs, killed))
 
-        import numpy as np
-
         write_order(inputs["order"], np.arange(3))
         with pytest.raises(InputError, match="order of 3 samples"):
             pool.run(Job("train", training_spec, inputs, bad))
@@ -57,3 +62,51 @@ def test_many_jobs_come_back_in_order(
     here.mkdir()
     assert facts[1] == train(jobs[1].spec, inputs, here, Placement())
     assert len({entry["first_loss"] for entry in facts}) == 3
+
+
+MANY = """
+import json, sys
+from pathlib import Path
+from curricle.core.jobs import TrainingSpec
+from curricle.core.plain import from_plain
+from curricle.models.jobs import Job
+from curricle.models.pool import train_many
+
+request = json.load(sys.stdin)
+spec = from_plain(TrainingSpec, request["spec"])
+inputs = {role: Path(path) for role, path in request["inputs"].items()}
+folder = Path(request["folder"])
+places = [(folder / name, str(folder / "unfinished" / name)) for name in "ab"]
+train_many([Job("train", spec, inputs, *place) for place in places], workers=1)
+"""
+
+
+def test_ctrl_c_ends_it_at_once_and_leaves_a_snapshot(
+    training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    spec = replace(training_spec, steps=100_000, checkpoints_at=())
+    write_order(inputs["order"], np.arange(spec.samples) % 80)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    paths = {role: str(path) for role, path in inputs.items()}
+    request = {"spec": to_plain(spec), "inputs": paths, "folder": str(tmp_path)}
+    process = subprocess.Popen([sys.executable, "-c", MANY], stdin=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    try:
+        process.stdin.write(json.dumps(request))
+        process.stdin.close()
+        _wait_until(tmp_path / "a" / "model.json")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=240) != 0
+    finally:
+        process.kill()
+        process.wait()
+    assert list((tmp_path / "unfinished" / "a").glob("*.json"))
+    assert not list((tmp_path / "b").iterdir())
+
+
+def _wait_until(path: Path) -> None:
+    deadline = time.monotonic() + 240
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curricle.core.errors import JobError
+from curricle.core.errors import InputError, JobError
 from curricle.core.jobs import AveragingSpec, TrainingSpec
 from curricle.core.order_file import write_order
 from curricle.models import interruption
@@ -30,14 +30,15 @@ Files = dict[str, Any]
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
-    "bf16": {"precision": "bf16"},
     "accumulation": {"micro_batch_size": 2},
-    "bf16 with accumulation": {"precision": "bf16", "micro_batch_size": 1},
     "exponential average": {"averaging": AveragingSpec(method="ema", decay=0.9)},
     "mean of the last": {"averaging": AveragingSpec(method="last", checkpoints=4, every=3)},
     "dropout": {"dropout": 0.2},
     "validated on the way": {"validations_at": (240, 480, 720)},
 }
+
+
+PRECISIONS = ("fp32", "bf16")
 
 
 class LostPowerError(Exception):
@@ -92,9 +93,11 @@ def undisturbed(spec: TrainingSpec, inputs: dict[str, Path], folder: Path) -> Fi
     return outcome(folder)
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_killed_run_ends_with_the_same_bits(
     name: str,
+    precision: str,
     training_spec: TrainingSpec,
     inputs: dict[str, Path],
     tmp_path: Path,
@@ -102,7 +105,7 @@ def test_a_killed_run_ends_with_the_same_bits(
 ) -> None:
     changes = dict(VARIANTS[name])
     model = replace(training_spec.model, dropout=changes.pop("dropout", 0.0))
-    spec = replace(training_spec, model=model, **changes)
+    spec = replace(training_spec, model=model, precision=precision, **changes)
     expected = undisturbed(spec, inputs, tmp_path / "undisturbed")
     unfinished = str(tmp_path / "unfinished")
     for count, fatal in enumerate((3, 7, 8, 19)):
@@ -129,13 +132,15 @@ def test_unfinished_work_may_lie_on_s3(
     assert attempt(training_spec, inputs, tmp_path / "second", unfinished) == expected
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_it_goes_on_in_the_second_epoch(
+    precision: str,
     training_spec: TrainingSpec,
     inputs: dict[str, Path],
     tmp_path: Path,
     dies_at: Callable[[int], None],
 ) -> None:
-    spec = replace(training_spec, steps=40, checkpoints_at=(240,))
+    spec = replace(training_spec, precision=precision, steps=40, checkpoints_at=(240,))
     write_order(inputs["order"], np.tile(np.arange(80), 2))
     expected = undisturbed(spec, inputs, tmp_path / "undisturbed")
     dies_at(27)
@@ -228,7 +233,7 @@ def _lines(output: Path) -> int:
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -249,16 +254,39 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_costs_nothing_but_a_second_attempt(
-    training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path, small_disk: Path
+    training_spec: TrainingSpec,
+    inputs: dict[str, Path],
+    tmp_path: Path,
+    small_disk: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = undisturbed(training_spec, inputs, tmp_path / "undisturbed")
     filler = small_disk / "filler"
     unfinished = str(small_disk / "unfinished")
-    filler.write_bytes(b"\0" * 300_000)
+    read = TrainingInputs.micro_batches
+
+    def somebody_else_writes(self: TrainingInputs, *arguments: Any) -> Any:
+        filler.write_bytes(b"\0" * 300_000)
+        return read(self, *arguments)
+
+    monkeypatch.setattr(TrainingInputs, "micro_batches", somebody_else_writes)
     with pytest.raises(JobError, match="no snapshot at step .*No space left"):
         attempt(training_spec, inputs, tmp_path / "first", unfinished)
+    monkeypatch.undo()
     filler.unlink()
     assert attempt(training_spec, inputs, tmp_path / "second", unfinished) == expected
+
+
+def test_a_disk_without_room_is_refused_before_the_first_step(
+    training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path, small_disk: Path
+) -> None:
+    (small_disk / "filler").write_bytes(b"\0" * 300_000)
+    message = (
+        r"0\.\d MB free for .*small, expected 0\.\d MB, for checkpoints and snapshots, fix: fr"
+    )
+    with pytest.raises(InputError, match=message):
+        attempt(training_spec, inputs, tmp_path / "first", str(small_disk / "unfinished"))
+    assert [path.name for path in small_disk.iterdir()] == ["filler"]
 
 
 def test_an_attempt_of_another_spec_is_not_continued(

@@ -115,3 +115,12 @@ def test_statistics_of_tokens_and_of_their_halves(inputs: dict[str, Path], tmp_p
     counts = [np.unique(row, return_counts=True)[1] / LENGTH for row in windows[:, :-1].numpy()]
     entropy = [-(share * np.log(share)).sum() for share in counts]
     np.testing.assert_allclose(read_scores(tmp_path, "unigram_entropy"), entropy, atol=1e-9)
+
+
+def test_a_dataset_of_another_vocabulary_is_refused(
+    scored: dict[str, Path], tmp_path: Path
+) -> None:
+    path = scored["dataset"] / "manifest.json"
+    path.write_text(path.read_text().replace('"vocabulary_size": 97', '"vocabulary_size": 500'))
+    with pytest.raises(InputError, match=r"a vocabulary of 500, expected the proxy's 97, fix"):
+        _losses(scored, tmp_path / "found", 0, 4)

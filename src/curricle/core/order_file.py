@@ -43,9 +43,11 @@ def read_order(folder: Path, num_samples: int, *, mapped: bool = False) -> Order
     order: Order = np.load(folder / ORDER, mmap_mode="r" if mapped else None, allow_pickle=False)
     if order.dtype != np.int64 or order.ndim != 1:
         raise IntegrityError(f"{folder / ORDER}: {order.dtype} of {order.ndim} dimensions")
-    if order.size and not 0 <= order.min() <= order.max() < num_samples:
+    missing = order[(order < 0) | (order >= num_samples)]
+    if missing.size:
         raise IntegrityError(
-            f"{folder / ORDER}: names sample {order.max()}, the dataset ends at {num_samples - 1}"
+            f"{folder / ORDER}: names sample {missing[0]}, the dataset ends at {num_samples - 1}; "
+            "build the order for this dataset"
         )
     return order
 

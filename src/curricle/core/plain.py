@@ -1,4 +1,4 @@
-"""Frozen dataclasses to plain JSON values and back, and the fingerprint of such values."""
+"""Frozen dataclasses to plain JSON values and back; fingerprints of values, digests of files."""
 
 import dataclasses
 import hashlib
@@ -7,6 +7,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from curricle.core.errors import InputError
@@ -63,6 +64,12 @@ def canonical_json(value: Any) -> str:
 def fingerprint(value: Any) -> str:
     """The first 16 hex digits (64 bits) of the SHA-256 of the canonical JSON of `value`."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _string_key(key: Any) -> str:

@@ -3,7 +3,8 @@
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,23 @@ def room(folder: Path) -> Iterator[None]:
             expected="room for the artifact that was being written",
             fix="free some, or give another store with --set store=PATH",
         ) from None
+
+
+def require_room(needs: Sequence[tuple[Path, int]]) -> None:
+    """Raise InputError unless the disks have room for so many bytes below each of these folders."""
+    by_disk: dict[int, tuple[Path, int]] = {}
+    for folder, needed in needs:
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        disk = there.stat().st_dev
+        by_disk[disk] = (there, needed + by_disk.get(disk, (there, 0))[1])
+    for there, needed in by_disk.values():
+        free = shutil.disk_usage(there).free
+        if free < needed:
+            raise InputError(
+                f"{free / 1e6:.1f} MB free for {there}",
+                expected=f"{needed / 1e6:.1f} MB, for checkpoints and snapshots",
+                fix="free some, or give another store with --set store=PATH",
+            )
 
 
 def unusable(root: str, error: Exception) -> InputError:

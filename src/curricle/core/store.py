@@ -13,15 +13,13 @@ import json
 import os
 import re
 import shutil
-import socket
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from curricle.core import provenance
+from curricle.core import provenance, staging
 from curricle.core.errors import InputError, IntegrityError
 from curricle.core.plain import canonical_json, fingerprint, to_plain
 from curricle.core.remote import open_filesystem, reachable, remote_errors, room, unusable
@@ -236,21 +234,10 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what processes of this machine left half-built when they were killed."""
-        if not self.is_local:
-            return
-        for folder in (Path(self.base) / STAGING).glob(f"{socket.gethostname()}:*"):
-            if not Path("/proc", folder.name.split(":")[1]).exists():
-                shutil.rmtree(folder, ignore_errors=True)
+        staging.sweep(self._cache / STAGING)
 
-    @contextlib.contextmanager
-    def _staging(self) -> Iterator[Path]:
-        parent = Path(self.base) / STAGING if self.is_local else Path(tempfile.gettempdir())
-        folder = parent / f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
-        folder.mkdir(parents=True)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    def _staging(self) -> contextlib.AbstractContextManager[Path]:
+        return staging.new_folder(self._cache / STAGING)
 
     def _commit(self, artifact: Artifact, folder: Path, record: dict[str, Any]) -> None:
         text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
