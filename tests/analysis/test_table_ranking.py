@@ -120,7 +120,7 @@ def test_documents_are_read_from_their_column() -> None:
         (PLAIN.drop(columns="domain"), "a table without domain"),
         (PLAIN.assign(loss=1.0), "unknown column 'loss'"),
         (PLAIN[:0], "a table without rows"),
-        (PLAIN.assign(recipe=[None, *PLAIN["recipe"][1:]]), "no recipe in row 1"),
+        (PLAIN.assign(recipe=PLAIN["recipe"].where(PLAIN["recipe"] != "r0")), "no recipe in row 1"),
         (PLAIN.assign(stage="test"), "stage 'test'"),
         (PLAIN.assign(method="target"), "a proxy method called 'target'"),
         (PLAIN.assign(role=["a", "b"] * (len(PLAIN) // 2)), "with two entries in role"),
