@@ -142,8 +142,10 @@ class Study(Spec):
 
     @model_validator(mode="after")
     def _sharpness_points_are_steps_apart(self) -> Self:
+        if self.target.tokens is None or self.evaluation.sharpness is None:
+            return self
         steps = self.target.tokens // (self.target.batch_size * self.tokenizer.sequence_length)
-        if self.evaluation.sharpness and self.evaluation.sharpness.points > steps:
+        if self.evaluation.sharpness.points > steps:
             refuse(
                 f"evaluation.sharpness.points {self.evaluation.sharpness.points}",
                 f"at most the target's {steps} steps",

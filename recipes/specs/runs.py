@@ -1,6 +1,7 @@
 """Rules that join a study's training settings with the length of its runs and its devices.
 
-They are those of the training job, which would refuse hours later.
+They are those of the training job, which would refuse hours later. Where the length follows from
+the model's parameters it isn't known before the tokenizer is, and the job is left to judge.
 """
 
 from curricle.core.errors import InputError
@@ -10,11 +11,12 @@ from curricle.recipes.specs.training import Training
 
 
 def check_training(
-    label: str, training: Training, *, tokens: int, sequence_length: int, devices: int
+    label: str, training: Training, *, tokens: int | None, sequence_length: int, devices: int
 ) -> None:
     """Refuse what a run of `tokens` has no room for; `label` is the study's key of the run."""
-    per_step = training.batch_size * sequence_length
-    steps = tokens // per_step
+    if tokens is None:
+        return
+    steps = tokens // (training.batch_size * sequence_length)
     try:
         check_schedule(training.optimizer_spec(1.0), steps)
         if training.averaging_spec is not None:
@@ -27,7 +29,9 @@ def check_training(
 def check_validation_points(label: str, training: Training, sequence_length: int) -> None:
     """Refuse validations along the way that fall between steps or behind the end."""
     every, per_step = training.validate_every, training.batch_size * sequence_length
-    if every is not None and not per_step <= every < training.tokens:
+    if every is None or training.tokens is None:
+        return
+    if not per_step <= every < training.tokens:
         refuse(
             f"{label}.validate_every {every}",
             f"at least a step of {per_step} tokens, and less than the run's {training.tokens}",

@@ -165,6 +165,7 @@ def test_documents_widen_the_intervals_and_no_seed_narrows_them() -> None:
     values = RANDOM.normal(0, 0.1, (5, 3)) + np.linspace(0, 1, 5)[:, None]
     noise = DocumentNoise(np.eye(5) * 0.3**2, 29)
     alone, found = compare_all(values, _none(5), 0.95), compare_all(values, _none(5), 0.95, noise)
+    assert alone.fit.variance is not None
     seeds = alone.fit.variance * 2 / 3
     documents = 2 * 0.3**2
     df = (seeds + documents) ** 2 / (seeds**2 / alone.fit.degrees_of_freedom + documents**2 / 29)
