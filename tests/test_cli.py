@@ -10,7 +10,8 @@ Curricle = Callable[..., subprocess.CompletedProcess[str]]
 
 COMMANDS = (
     *("run", "prepare", "rank", "score", "pretrain", "evaluate", "scale"),
-    *("status", "results", "report", "verify", "diff", "export", "fit", "gc", "ui", "deploy"),
+    *("status", "results", "report", "verify", "diff", "verify-order"),
+    *("export", "fit", "gc", "ui", "deploy"),
 )
 
 
@@ -39,7 +40,8 @@ def test_commands_are_listed_completely(curricle: Curricle) -> None:
     listed = curricle("--help").stdout.split("Commands:")[1].split("\n")
     assert [line.split()[0] for line in listed if line.strip()] == [
         *("run", "prepare", "rank", "score", "pretrain", "evaluate", "scale"),
-        *("status", "results", "report", "verify", "diff", "export", "fit", "gc", "ui", "deploy"),
+        *("status", "results", "report", "verify", "diff", "verify-order"),
+        *("export", "fit", "gc", "ui", "deploy"),
     ]
 
 

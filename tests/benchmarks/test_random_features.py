@@ -1,68 +1,83 @@
 """The random-feature case: its closed forms against gradient descent step by step."""
 
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
-from benchmarks.random_features import (
-    KINDS,
-    Quadratic,
-    alignment,
-    descend,
-    features,
-    losses,
-    make_world,
-    spearman,
-)
 
-KIND = KINDS["labels replaced, inputs differ"]
+if TYPE_CHECKING:
+    from benchmarks.random_features import Quadratic
+
+    Studied = tuple[list[Quadratic], Quadratic]
+
+
+def loaded(path: Path) -> ModuleType:
+    """A script as a module; its folder isn't on the path, lest the layers beside it be."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+script = loaded(Path(__file__).parents[2] / "benchmarks" / "random_features.py")
+KIND = script.KINDS["labels replaced, inputs differ"]
 
 
 @pytest.fixture(scope="module")
-def studied() -> tuple[list[Quadratic], Quadratic]:
-    return losses(make_world(3, KIND), 12, 5)
+def studied() -> "Studied":
+    found: Studied = script.losses(script.make_world(3, KIND), 12, 5)
+    return found
 
 
 def test_the_quadratic_is_the_mean_squared_error() -> None:
-    world = make_world(3, KIND)
-    recipes, _ = losses(world, 12, 5)
+    world = script.make_world(3, KIND)
+    recipes, _ = script.losses(world, 12, 5)
     theta = np.random.default_rng(0).normal(size=12)
-    errors = features(world.inputs, 12, 5) @ theta - world.labels
+    errors = script.features(world.inputs, 12, 5) @ theta - world.labels
     expected = world.weights[4] @ (errors**2).mean(axis=1) / 2
     assert recipes[4].loss(theta[None])[0] == pytest.approx(expected)
 
 
-def test_closed_form_is_gradient_descent(studied: tuple[list[Quadratic], Quadratic]) -> None:
+def test_closed_form_is_gradient_descent(studied: "Studied") -> None:
     recipes, _ = studied
     rates = np.array([1e-3, 0.1])
-    for rate, found in zip(rates, descend(recipes[0], rates, 40), strict=True):
+    for rate, found in zip(rates, script.descend(recipes[0], rates, 40), strict=True):
         theta = np.zeros(12)
         for _ in range(40):
             theta -= rate * recipes[0].gradient(theta)
         np.testing.assert_allclose(found, theta, rtol=1e-8, atol=1e-12)
 
 
-def test_many_steps_end_at_the_optimum(studied: tuple[list[Quadratic], Quadratic]) -> None:
+def test_many_steps_end_at_the_optimum(studied: "Studied") -> None:
     recipe = studied[0][1]
     rate = 1 / np.linalg.eigvalsh(recipe.hessian)[-1]
-    (found,) = descend(recipe, np.array([rate]), 10**7)
+    (found,) = script.descend(recipe, np.array([rate]), 10**7)
     np.testing.assert_allclose(found, np.linalg.solve(recipe.hessian, recipe.linear), rtol=1e-6)
 
 
 def test_the_first_order_error_falls_with_the_rate(
-    studied: tuple[list[Quadratic], Quadratic],
+    studied: "Studied",
 ) -> None:
     recipes, validation = studied
     rates, steps = np.array([1e-5, 5e-6]), 50
-    fall = validation.constant - validation.loss(descend(recipes[2], rates, steps))
-    first = rates * steps * alignment(recipes[2], validation)
+    fall = validation.constant - validation.loss(script.descend(recipes[2], rates, steps))
+    first = rates * steps * script.alignment(recipes[2], validation)
     error = np.abs(fall - first)
     assert error[0] < 0.01 * first[0]
     assert error[1] / error[0] == pytest.approx(0.25, rel=0.01), "second order: a quarter"
 
 
 def test_a_tiny_rate_ranks_by_alignment_exactly(
-    studied: tuple[list[Quadratic], Quadratic],
+    studied: "Studied",
 ) -> None:
     recipes, validation = studied
-    found = [validation.loss(descend(item, np.array([1e-7]), 50))[0] for item in recipes]
-    aligned = [alignment(item, validation) for item in recipes]
-    assert spearman(np.array(found), -np.array(aligned)) == 1.0
+    found = [validation.loss(script.descend(item, np.array([1e-7]), 50))[0] for item in recipes]
+    aligned = [script.alignment(item, validation) for item in recipes]
+    assert script.spearman(np.array(found), -np.array(aligned)) == 1.0

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import pytest
+
 Curricle = Callable[..., CompletedProcess[str]]
 
 SETTINGS = (
@@ -34,6 +36,7 @@ def states(folder: Path) -> dict[str, set[tuple[str, str]]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_without_what_diverges(
     curricle: Curricle, tiny_study: Path, tmp_path: Path
 ) -> None:

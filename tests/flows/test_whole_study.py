@@ -149,6 +149,7 @@ def run_until(moment: Callable[[Path], bool], study: Path, folder: Path, api: st
     process.wait()
 
 
+@pytest.mark.timeout(600)
 def test_a_study_runs_without_network_and_survives_kills_with_the_same_numbers(
     undisturbed: list[dict[str, str]],
     curricle: Curricle,

@@ -58,8 +58,11 @@ class Applied(NamedTuple):
 
 
 def step_of(**settings: Any) -> Step:
-    """A step as a study gives it."""
-    return Recipe.model_validate({"steps": (settings,)}).steps[0]
+    """A step as a study gives it, whose lists are tuples."""
+    plain = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()
+    }
+    return Recipe.model_validate({"steps": (plain,)}).steps[0]
 
 
 def apply(step: Step, documents: pa.Table, seed: int = 0) -> Applied:

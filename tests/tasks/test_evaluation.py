@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from curricle.core.errors import InputError
 from curricle.core.jobs import SharpnessSpec
 from curricle.core.store import Store
 from curricle.recipes.loading import load_study
@@ -81,10 +82,12 @@ def test_sharpness_at_the_end_alone_keeps_no_checkpoints(tiny_study: Path) -> No
     assert not steps_of(tiny_study, "sharpness", "evaluation.sharpness=null")
 
 
-def test_more_points_than_steps_are_measured_once_each(tiny_study: Path) -> None:
-    steps = steps_of(tiny_study, "sharpness", "evaluation.sharpness.points=100")
+def test_as_many_points_as_steps_are_measured_and_no_more(tiny_study: Path) -> None:
+    steps = steps_of(tiny_study, "sharpness", "evaluation.sharpness.points=16")
     places = [step.checkpoint_at for step in steps[:-1]]
     assert places == [256 * index for index in range(1, 16)]
+    with pytest.raises(InputError, match="points 17, expected at most the target's 16 steps"):
+        steps_of(tiny_study, "sharpness", "evaluation.sharpness.points=17")
 
 
 def test_the_expected_cost_grows_with_what_is_asked(tiny_study: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curricle.core.errors import InputError
@@ -331,6 +331,8 @@ def test_row_groups_of_long_texts_are_read_in_small_batches(
 _VALUES = st.one_of(st.none(), st.text(), st.integers(), st.lists(st.text(max_size=3), max_size=2))
 
 
+# Drawing the first examples can take seconds on a machine at work, and says nothing of the code.
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from(["text", "kind"]), _VALUES)))
 def test_any_json_rows_are_documents_drops_or_one_error(rows: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
