@@ -35,7 +35,7 @@ POINTERS = {
     **dict.fromkeys(("target_ptr", "pair_ptr", "count_ptr", "hashes_ptr", "offsets_ptr"), "i64"),
     **dict.fromkeys(("multiplier_ptr", "increment_ptr"), "i64"),
     **dict.fromkeys(("sum_ptr", "prior_ptr", "total_ptr", "out_ptr"), "fp64"),
-    "tokens_ptr": "i32",
+    **dict.fromkeys(("tokens_ptr", "sorted_ptr"), "i32"),
     "signature_ptr": "u32",
 }
 
@@ -113,7 +113,10 @@ LAUNCHES = [
     *(token_losses(dtype, aligned=True) for dtype in DTYPES),
     *(token_losses(dtype, aligned=False) for dtype in DTYPES),
     *(to_gradient(dtype) for dtype in DTYPES),
-    Launch(entropy._log_counts_kernel, "int32", {"BLOCK": entropy.BLOCK}, entropy.NUM_WARPS),
+    Launch(entropy._sort_kernel, "1,024 tokens", {"BLOCK": entropy.TOKENS_A_WARP}, 1),
+    Launch(
+        entropy._weighed_runs_kernel, "int32", {"BLOCK": entropy.RUNS_BLOCK}, entropy.RUNS_WARPS
+    ),
     Launch(bigram._cross_entropy_kernel, "int32", {"BLOCK": bigram.BLOCK}, bigram.NUM_WARPS),
     Launch(
         minhash._signatures_kernel,

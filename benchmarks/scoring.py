@@ -2,11 +2,13 @@
 
     python benchmarks/scoring.py                          # 4 layers x 128, 50,257 words, 16 x 256
     python benchmarks/scoring.py --layers 2 --width 64 --json
+    python benchmarks/scoring.py --device cuda --batch 64   # on a GPU
 
 Both sides hold the same weights and score the same batches, each in a process of its own: ours with
 the allocator that workers get, the peer's as Python starts it. They take turns batch by batch, so
 that a machine which slows down slows both; the ratio is the median over such pairs. Memory is the
-peak of a process beyond what it held before its first batch, and the peak in all.
+peak of a process beyond what it held before its first batch, and the peak in all; on a GPU, of what
+torch allocated there.
 """
 
 import argparse
@@ -49,15 +51,16 @@ def make_model(folder: Path, settings: argparse.Namespace) -> None:
     GPT2LMHeadModel(config).save_pretrained(folder)
 
 
-def make_scorer(side: str, folder: Path) -> Callable[[Tensor], Tensor]:
+def make_scorer(side: str, folder: Path, device: str) -> Callable[[Tensor], Tensor]:
     """What maps windows (B, T + 1) to losses (B, T)."""
     if side == "curricle":
         from curricle.models.huggingface.importing import import_model
 
-        return import_model(folder).token_losses
+        return import_model(folder).to(device).token_losses
     from transformers import GPT2LMHeadModel
 
-    model = GPT2LMHeadModel.from_pretrained(folder)
+    model: Any = GPT2LMHeadModel.from_pretrained(folder)
+    model.to(device)
 
     def score(windows_BT1: Tensor) -> Tensor:
         logits_BTV = model(windows_BT1[:, :-1], use_cache=False).logits
@@ -72,18 +75,32 @@ def make_scorer(side: str, folder: Path) -> Callable[[Tensor], Tensor]:
 def serve(side: str, folder: Path, settings: argparse.Namespace) -> None:
     """Score one batch for each line that comes in, and print what it took."""
     torch.set_num_threads(settings.threads)
-    score = make_scorer(side, folder)
+    score = make_scorer(side, folder, settings.device)
     torch.manual_seed(1)
     shape = (settings.batch, settings.length + 1)
-    windows_BT1 = torch.randint(0, settings.vocabulary, shape)
-    before = resident_mebibytes("VmRSS")
+    windows_BT1 = torch.randint(0, settings.vocabulary, shape).to(settings.device)
+    before = mebibytes_now(settings.device)
     for _ in sys.stdin:
         start = time.perf_counter()
         loss = float(score(windows_BT1).mean())
         seconds = time.perf_counter() - start
-        peak = resident_mebibytes("VmHWM")
+        peak = most_mebibytes(settings.device)
         facts = {"seconds": seconds, "loss": loss, "peak": peak, "growth": peak - before}
         print(json.dumps(facts), flush=True)
+
+
+def mebibytes_now(device: str) -> float:
+    """What this process holds, or has torch hold on the GPU."""
+    if device == "cuda":
+        return torch.cuda.memory_allocated() / 2**20
+    return resident_mebibytes("VmRSS")
+
+
+def most_mebibytes(device: str) -> float:
+    """The most this process ever held, or had torch hold on the GPU."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resident_mebibytes("VmHWM")
 
 
 def resident_mebibytes(key: str) -> float:
@@ -151,11 +168,16 @@ def summary(rounds: list[dict[str, dict[str, float]]], tokens: int) -> dict[str,
 def table(result: dict[str, Any], settings: argparse.Namespace) -> str:
     """The comparison in Markdown."""
     shape = f"{settings.layers} x {settings.width}, {settings.vocabulary:,} words"
-    batch = f"{settings.batch} x {settings.length} tokens, {settings.threads} thread(s)"
+    batch = f"{settings.batch} x {settings.length} tokens"
+    if settings.device == "cuda":
+        where = torch.cuda.get_device_name()
+    else:
+        where = f"{settings.threads} thread(s)"
     low, high = result["speed_ratio_range"]
     return "\n".join(
         [
-            f"Scoring, {shape}, {batch}, torch {torch.__version__}, {settings.rounds} rounds",
+            f"Scoring, {shape}, {batch}, {where}, torch {torch.__version__}, "
+            f"{settings.rounds} rounds",
             "",
             "| side | tokens/s | peak beyond the model, MiB | peak in all, MiB | mean loss |",
             "|---|---|---|---|---|",
@@ -184,6 +206,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--length", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2, help="of each side")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--json", action="store_true", help="print JSON instead of Markdown")
     parser.add_argument("--serve", nargs=2, metavar=("SIDE", "FOLDER"), help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -1,7 +1,10 @@
 """Lightning Fabric for a placement, and how fast its devices could be."""
 
+import contextlib
 import functools
+import os
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,8 +15,11 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 
 from curricle.core.errors import InputError
+from curricle.kernels.onednn import exact_onednn
 from curricle.models.placement import Placement
 
+# Without it cuBLAS may choose another algorithm, and torch refuses its products.
+CUBLAS_WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 # Dense bf16 and fp32 (TF32 off) operations a second, from the vendors' data sheets.
@@ -46,6 +52,29 @@ def make_fabric(placement: Placement, precision: str) -> Fabric:
     if placement.devices > 1:
         fabric.launch()
     return fabric
+
+
+@contextlib.contextmanager
+def training_kernels(device: str) -> Iterator[None]:
+    """Let torch choose the kernels that training needs on a `cpu` or on `cuda`.
+
+    On a CPU the fast ones for fp32 products. On CUDA those that sum in the same order each time, to
+    the same bits, which those of its attention don't otherwise.
+    """
+    if device == "cpu":
+        with exact_onednn():
+            yield
+        return
+    os.environ.setdefault(*CUBLAS_WORKSPACE)
+    before = torch.are_deterministic_algorithms_enabled()
+    memory: Any = torch.utils.deterministic
+    filled, memory.fill_uninitialized_memory = memory.fill_uninitialized_memory, False
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        memory.fill_uninitialized_memory = filled
 
 
 def _shard(model: nn.Module, mesh: Any) -> nn.Module:

@@ -18,18 +18,18 @@ from curricle.core.jobs import TrainingSpec
 from curricle.core.order_file import batch_at, write_read
 from curricle.core.read_digest import next_digest
 from curricle.core.seeds import derive_seed
-from curricle.kernels.onednn import exact_onednn
 from curricle.models.averaging import WeightAverage
 from curricle.models.checkpoint import FINAL, LAST
 from curricle.models.decoder import build_model, count_parameters
-from curricle.models.devices import any_rank, make_fabric
+from curricle.models.devices import any_rank, make_fabric, training_kernels
 from curricle.models.flops import (
     forward_flops_per_token,
     selection_flops,
     training_flops_per_token,
 )
+from curricle.models.graphed_step import GraphedStep, Step
 from curricle.models.interruption import InterruptedJobError, stop_requested
-from curricle.models.optimizer import build_optimizer
+from curricle.models.optimizer import build_optimizer, set_learning_rate
 from curricle.models.placement import Placement
 from curricle.models.prefetch import prefetched
 from curricle.models.schedule import learning_rate_at
@@ -41,9 +41,11 @@ from curricle.models.validation import evaluating, validate
 
 # Looking at the losses makes a GPU wait for its queue to empty; on a CPU they are there anyway.
 STEPS_BETWEEN_LOOKS = {"cpu": 1, "cuda": 16}
+# Steps of models of up to so many parameters are recorded as CUDA graphs. Larger ones keep a GPU
+# busy anyway, and a graph keeps all memory of a step to itself.
+GRAPHED = 50_000_000
 
 
-@exact_onednn()
 def train(
     spec: TrainingSpec, inputs: Mapping[str, Path], output: Path, placement: Placement
 ) -> dict[str, Any]:
@@ -57,10 +59,12 @@ def train(
     being a number or jumps, or the disk fills, InterruptedJobError if the process was asked to
     stop.
     """
-    run = TrainingRun(spec, open_inputs(spec, inputs, placement), output, placement)
-    run.resume()
-    run.fit()
-    return run.finish()
+    data = open_inputs(spec, inputs, placement)
+    with training_kernels(placement.resolved):
+        run = TrainingRun(spec, data, output, placement)
+        run.resume()
+        run.fit()
+        return run.finish()
 
 
 class TrainingRun:
@@ -76,8 +80,12 @@ class TrainingRun:
             for block in self.model.blocks:
                 block.compile()
         self.wrapped = self.fabric.setup_module(self.model)
-        self.optimizer = build_optimizer(self.model, spec.optimizer)
+        graphed = self._is_graphed()
+        self.optimizer = build_optimizer(self.model, spec.optimizer, graphed=graphed)
         self.fabric_optimizer: Any = self.fabric.setup_optimizers(self.optimizer)
+        self.descend: Step = self._descend
+        if graphed:
+            self.descend = GraphedStep(self._descend, self.fabric.device)
         self.average = self._make_average()
         self.selection = Selection(spec, data.irreducible) if spec.selection else None
         self.log = TrainingLog(spec, data.order, self.fabric, output)
@@ -137,12 +145,20 @@ class TrainingRun:
         return chosen_BT1.view(-1, micro, chosen_BT1.shape[1]), self.read_digest
 
     def _update(self, step: int, windows_MBT1: Tensor) -> None:
-        """One optimizer step on the gradient accumulated over the micro-batches."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate_at(step, self.spec.steps, self.spec.optimizer)
+        """One optimizer step at its learning rate."""
+        rate = learning_rate_at(step, self.spec.steps, self.spec.optimizer)
+        set_learning_rate(self.optimizer, rate)
+        loss, norm = self.descend(windows_MBT1)
+        if self.average is not None:
+            self.average.update(step + 1)
+        self.log.add(step, loss, norm)
+
+    def _descend(self, windows_MBT1: Tensor) -> tuple[Tensor, Tensor]:
+        """Step along the gradient accumulated over the micro-batches; their loss, its norm."""
+        self.fabric_optimizer.zero_grad(set_to_none=True)
         loss = torch.zeros((), device=self.fabric.device)
         for part, windows_BT1 in enumerate(windows_MBT1):
-            self._seed_dropout(step, part)
+            self._seed_dropout(part)
             more = part + 1 < len(windows_MBT1)
             with self.fabric.no_backward_sync(self.wrapped, enabled=more):
                 part_loss = self.wrapped(windows_BT1) / len(windows_MBT1)
@@ -155,17 +171,20 @@ class TrainingRun:
             error_if_nonfinite=False,  # the log finds it, and says which samples it were
         )
         self.fabric_optimizer.step()
-        self.fabric_optimizer.zero_grad(set_to_none=True)
-        if self.average is not None:
-            self.average.update(step + 1)
         assert norm is not None
-        self.log.add(step, loss, norm)
+        return loss, norm
 
-    def _seed_dropout(self, step: int, part: int) -> None:
+    def _is_graphed(self) -> bool:
+        """Whether the step takes the GPU less time than the host; with dropout it's never alike."""
+        fabric, model = self.fabric, self.spec.model
+        alone_on_gpu = fabric.device.type == "cuda" and fabric.world_size == 1
+        return alone_on_gpu and not model.dropout and count_parameters(self.model) <= GRAPHED
+
+    def _seed_dropout(self, part: int) -> None:
         """Make dropout a function of (seed, step, micro-batch, rank): there is no state to keep."""
         if self.spec.model.dropout:
             rank = self.fabric.global_rank
-            torch.manual_seed(derive_seed(self.spec.seed, "dropout", step, part, rank))
+            torch.manual_seed(derive_seed(self.spec.seed, "dropout", self.done, part, rank))
 
     def _look(self) -> None:
         """Read the losses since the last look; log, keep, validate and save what is due."""

@@ -8,7 +8,8 @@ each block of logits into a running maximum m and sum s of exponentials, so that
 `_to_gradient_kernel` (gradient wanted) turns a chunk of logits, made by cuBLAS, into the gradient
 of the losses with respect to them, in place: (exp(x_v - logsumexp) - [v = target]) * weight.
 
-Shape suffixes: N tokens, M tokens of a chunk, C width, V words, S stretches of the vocabulary.
+Shape suffixes: N tokens, M tokens of a chunk, C width, V words, P of them with padding, S stretches
+of the vocabulary.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from torch.nn import functional as F
 
 from curricle.kernels.linear_cross_entropy.reference import row_slices
 
@@ -37,8 +39,7 @@ MAX_BLOCK_WORDS = 8192
 # A chunk's logits: 2,048 rows at 50,257 words, 206 MB in bf16. Shorter chunks read and write the
 # fp32 gradient of the weight (154 MB at width 768) more often and leave too few tiles for cuBLAS.
 _MAX_ELEMENTS = 2**27
-# Rows of the buffer start at multiples of this many elements, for loads of 16 bytes and the faster
-# cuBLAS kernels; 50,257 isn't a multiple of anything.
+# The vocabulary is filled up to a multiple of this: 50,257 isn't a multiple of anything.
 _ALIGNMENT = 64
 
 
@@ -195,24 +196,29 @@ def losses_and_gradients(
     of the weight, a sum over chunks, in fp32.
     """
     num_rows, vocabulary = len(hidden_NC), len(weight_VC)
-    hidden_NC, weight_VC = hidden_NC.contiguous(), weight_VC.contiguous()
+    hidden_NC, weight_PC = hidden_NC.contiguous(), _padded(weight_VC)
     loss_N = hidden_NC.new_empty(num_rows, dtype=torch.float32)
     grad_loss_N = torch.ones_like(loss_N) if grad_loss_N is None else grad_loss_N.contiguous()
     grad_hidden_NC = torch.empty_like(hidden_NC) if wanted[0] else None
-    grad_weight_VC = torch.zeros_like(weight_VC, dtype=torch.float32) if wanted[1] else None
+    grad_weight_PC = torch.zeros_like(weight_PC, dtype=torch.float32) if wanted[1] else None
     chunks = row_slices(num_rows, _rows_at_once(vocabulary))
-    buffer_MV = hidden_NC.new_empty(
-        chunks[0].stop if chunks else 0, triton.cdiv(vocabulary, _ALIGNMENT) * _ALIGNMENT
-    )
+    buffer_MP = hidden_NC.new_empty(chunks[0].stop if chunks else 0, len(weight_PC))
     for rows in chunks:
-        gradient_MV = buffer_MV[: rows.stop - rows.start, :vocabulary]
-        torch.mm(hidden_NC[rows], weight_VC.t(), out=gradient_MV)
-        to_gradient_(gradient_MV, target_N[rows], grad_loss_N[rows], loss_N[rows], ignore_index)
+        gradient_MP = buffer_MP[: rows.stop - rows.start]
+        torch.mm(hidden_NC[rows], weight_PC.t(), out=gradient_MP)
+        logits_MV = gradient_MP[:, :vocabulary]
+        to_gradient_(logits_MV, target_N[rows], grad_loss_N[rows], loss_N[rows], ignore_index)
         if grad_hidden_NC is not None:
-            torch.mm(gradient_MV, weight_VC, out=grad_hidden_NC[rows])
-        if grad_weight_VC is not None:
-            _add_product_(grad_weight_VC, gradient_MV.t(), hidden_NC[rows])
-    return loss_N, grad_hidden_NC, grad_weight_VC
+            torch.mm(gradient_MP, weight_PC, out=grad_hidden_NC[rows])
+        if grad_weight_PC is not None:
+            _add_product_(grad_weight_PC, gradient_MP.t(), hidden_NC[rows])
+    return loss_N, grad_hidden_NC, None if grad_weight_PC is None else grad_weight_PC[:vocabulary]
+
+
+def _padded(weight_VC: Tensor) -> Tensor:
+    """The weight with rows of zeros up to P, a multiple of `_ALIGNMENT`: cuBLAS's fast products."""
+    missing = -len(weight_VC) % _ALIGNMENT
+    return F.pad(weight_VC, (0, 0, 0, missing)) if missing else weight_VC.contiguous()
 
 
 def to_gradient_(

@@ -1,8 +1,7 @@
 """Unigram entropy of token sequences: how varied the words of each are, whatever their order.
 
     p_v = count_v / T,   entropy = -sum_v p_v ln p_v
-        = ln T - (1/T) sum_v count_v ln count_v          (`reference`: counts from a sort)
-        = ln T - (1/T) sum_t ln count_(token t)          (`triton_kernels`: no sort, no histogram)
+        = ln T - (1/T) sum_v count_v ln count_v          (counts from a sort)
 
 In nats: 0 for a sequence of one word repeated, ln T for T different ones.
 

@@ -160,8 +160,14 @@ def test_no_tokens() -> None:
     assert (grad_weight_VC == 0).all()
 
 
-@pytest.mark.parametrize(("rows", "length"), [(1, 1), (3, 63), (5, 64), (2, 300)])
-def test_sequence_entropy(rows: int, length: int) -> None:
+@pytest.mark.parametrize("blocks", [(1024, 8192), (64, 8192), (64, 128)])
+@pytest.mark.parametrize(("rows", "length"), [(1, 1), (0, 9), (3, 63), (5, 64), (2, 300)])
+def test_sequence_entropy(
+    rows: int, length: int, blocks: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entropy_kernels, "RUNS_BLOCK", blocks[0])
+    monkeypatch.setattr(entropy_kernels, "MAX_SORTED", blocks[1])
+    monkeypatch.setattr(entropy_kernels, "TOKENS_AT_ONCE", 200)
     tokens_BT = (torch.rand(rows, length) ** 2 * 100).long().to(DEVICE)
     expected_B = entropy_reference.entropy(tokens_BT.cpu(), 100)
     found_B = entropy_kernels.entropy(tokens_BT)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from curricle.core.errors import InputError, JobError
 from curricle.core.jobs import AveragingSpec, TrainingSpec
@@ -39,6 +40,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 PRECISIONS = ("fp32", "bf16")
+ACCELERATORS = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=[
+            pytest.mark.gpu,
+            pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+        ],
+    ),
+]
 
 
 class LostPowerError(Exception):
@@ -80,22 +91,29 @@ def attempt(
     output: Path,
     unfinished: str,
     snapshot_seconds: float = 0.0,
+    accelerator: str = "cpu",
 ) -> Files:
     output.mkdir()
-    placement = Placement(unfinished=unfinished, snapshot_seconds=snapshot_seconds)
+    placement = Placement(
+        accelerator=accelerator, unfinished=unfinished, snapshot_seconds=snapshot_seconds
+    )
     train(spec, inputs, output, placement)
     return outcome(output)
 
 
-def undisturbed(spec: TrainingSpec, inputs: dict[str, Path], folder: Path) -> Files:
+def undisturbed(
+    spec: TrainingSpec, inputs: dict[str, Path], folder: Path, accelerator: str = "cpu"
+) -> Files:
     folder.mkdir()
-    train(spec, inputs, folder, Placement())
+    train(spec, inputs, folder, Placement(accelerator=accelerator))
     return outcome(folder)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("accelerator", ACCELERATORS)
 def test_a_killed_run_ends_with_the_same_bits(
+    accelerator: str,
     name: str,
     precision: str,
     training_spec: TrainingSpec,
@@ -106,14 +124,15 @@ def test_a_killed_run_ends_with_the_same_bits(
     changes = dict(VARIANTS[name])
     model = replace(training_spec.model, dropout=changes.pop("dropout", 0.0))
     spec = replace(training_spec, model=model, precision=precision, **changes)
-    expected = undisturbed(spec, inputs, tmp_path / "undisturbed")
+    expected = undisturbed(spec, inputs, tmp_path / "undisturbed", accelerator)
     unfinished = str(tmp_path / "unfinished")
     for count, fatal in enumerate((3, 7, 8, 19)):
         dies_at(fatal)
         with pytest.raises(LostPowerError):
-            attempt(spec, inputs, tmp_path / f"attempt{count}", unfinished)
+            attempt(spec, inputs, tmp_path / f"attempt{count}", unfinished, accelerator=accelerator)
     dies_at(-1)
-    assert attempt(spec, inputs, tmp_path / "last", unfinished) == expected
+    last = attempt(spec, inputs, tmp_path / "last", unfinished, accelerator=accelerator)
+    assert last == expected
 
 
 def test_unfinished_work_may_lie_on_s3(
