@@ -1,14 +1,14 @@
 """The summary on the terminal: plain text, at most 100 columns."""
 
-import textwrap
 from collections.abc import Iterator, Sequence
 
 from curricle.analysis import formatting
 from curricle.analysis.content import ReportContent
 from curricle.analysis.findings import findings_of
+from curricle.analysis.methods_text import methods_text
+from curricle.analysis.plain_text import WIDTH, table, wrapped
 from curricle.analysis.ranked import RankedRecipe, Ranking
-
-WIDTH = 100
+from curricle.analysis.results import AVERAGE
 
 _MOST_ROWS = 40
 _LAST_ROWS = 5
@@ -28,40 +28,13 @@ def render_summary(content: ReportContent, report_path: str | None = None) -> st
         _recipes(content),
         _band(content),
         _confirmation(content),
+        _check(content),
         _arms(content),
         _costs(content),
         _cautions(content),
         f"Report: {report_path}" if report_path else "",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: frozenset[int]) -> str:
-    """Aligned columns, two spaces apart; columns in `left` flush left, all others flush right.
-
-    The widest left column is cut, with an ellipsis, if a line would be longer than `WIDTH`.
-    """
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    excess = sum(widths) + 2 * (len(widths) - 1) - WIDTH
-    if excess > 0:
-        widest = max(left, key=lambda index: widths[index])
-        widths[widest] = max(8, widths[widest] - excess)
-    return "\n".join(_line(row, widths, left) for row in (header, *rows))
-
-
-def _line(row: Sequence[str], widths: Sequence[int], left: frozenset[int]) -> str:
-    cells = []
-    for index, (cell, width) in enumerate(zip(row, widths, strict=True)):
-        fitted = cell if len(cell) <= width else cell[: width - 1] + "…"
-        cells.append(fitted.ljust(width) if index in left else fitted.rjust(width))
-    return "  ".join(cells).rstrip()
-
-
-def wrapped(text: str, *, label: str = "", indent: int = 0) -> str:
-    """`text` in lines of at most `WIDTH`, the first one after `label`."""
-    return textwrap.fill(
-        text, WIDTH, initial_indent=label.ljust(indent), subsequent_indent=" " * indent
-    )
 
 
 def _heading(content: ReportContent) -> str:
@@ -187,6 +160,14 @@ def _confirmation(content: ReportContent) -> str:
         return ""
     title = f"Confirmation at the target's size: difference to {ranking.baseline} in nats"
     return f"{wrapped(title)}\n{table(_HEADER, _ranking_rows(ranking), frozenset({1, 7}))}"
+
+
+def _check(content: ReportContent) -> str:
+    """The ways of ranking beside the tuned target, on all candidates and the mean over domains."""
+    check = content.check
+    if check is None or check.methods is None:
+        return ""
+    return methods_text(check.methods, check.methods.of(AVERAGE), check.target[AVERAGE])
 
 
 def _arms(content: ReportContent) -> str:

@@ -27,6 +27,7 @@ from curricle.commands.fit import fit
 from curricle.commands.gc import gc
 from curricle.commands.rank import with_table
 from curricle.commands.scale import print_costs, scale
+from curricle.commands.up import up
 from curricle.commands.verify_order import verify_order
 from curricle.core.errors import CurricleError, InputError
 
@@ -257,6 +258,7 @@ def ui(
 
 
 commands.add_command(deploy)
+commands.add_command(up)
 
 
 def _print_plan(spec: "Study", flow_name: str, as_json: bool) -> None:

@@ -9,8 +9,9 @@ import pytest
 from curricle.analysis.comparison import Comparison, compare_arms
 from curricle.analysis.content import ReportContent
 from curricle.analysis.findings import findings_of
+from curricle.analysis.plain_text import WIDTH
 from curricle.analysis.ranking import Ranking, rank
-from curricle.analysis.summary import WIDTH, render_summary
+from curricle.analysis.summary import render_summary
 
 
 def _table(effects: dict[str, float], noise: float, label: str, seeds: int = 3) -> pd.DataFrame:
