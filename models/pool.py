@@ -6,6 +6,7 @@ models, and start-up (seconds of imports) is paid once per worker.
 
 import os
 import queue
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
@@ -50,12 +51,13 @@ class JobPool:
             worker.leave()
 
     def run(self, job: Job) -> dict[str, Any]:
-        """Run one job on the next free worker and return its facts.
+        """Run one job on the next free worker; its facts, and the `seconds` that it took there.
 
         Raises InputError or JobError as the job did; JobError with the worker's last log lines if
         the process died, in which case another takes its place.
         """
         worker = self._idle.get()
+        started = time.monotonic()
         try:
             facts = worker.run(job.to_message(self._placement))
         except (InputError, JobError):
@@ -70,7 +72,7 @@ class JobPool:
                 raise JobError(f"{job.kind} job: {problem}") from None
             raise
         self._idle.put(worker)
-        return facts
+        return {**facts, "seconds": time.monotonic() - started}
 
     def _admit(self, worker: "Worker") -> None:
         self._workers.add(worker)

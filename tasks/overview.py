@@ -1,11 +1,11 @@
 """What a study would do and has done, stage by stage: the dry run and the status."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from curricle.core.plain import to_plain
-from curricle.core.store import Store
+from curricle.core.store import Artifact, Store
 from curricle.recipes.study import Study
 from curricle.tasks.expectation import Expectation, expectation
 from curricle.tasks.plan import StudyPlan
@@ -13,6 +13,7 @@ from curricle.tasks.speed import seconds_per_flop
 from curricle.tasks.step import Step
 from curricle.tasks.train import TrainingStep
 
+MOST_NAMED = 3
 SECONDS_PER_STEP = 0.3
 START_SECONDS = 20
 
@@ -21,7 +22,10 @@ START_SECONDS = 20
 class StageOverview:
     """One stage: steps in all and in the store, training runs, tokens, FLOPs and minutes to go.
 
-    `expected` is what the ranking can be expected to decide, once there are runs to tell it by.
+    `flops_spent` and `job_hours` are what the steps in the store took: operations of training, and
+    hours of jobs, each on a core or a device of its own. `next` names the first steps that are
+    missing. `expected` is what the ranking can be expected to decide, once there are runs to tell
+    it by.
     """
 
     stage: str
@@ -31,6 +35,9 @@ class StageOverview:
     tokens: int
     flops: int
     minutes_to_go: float
+    flops_spent: int = 0
+    job_hours: float = 0.0
+    next: tuple[str, ...] = ()
     expected: Expectation | None = None
 
     def to_row(self) -> dict[str, Any]:
@@ -53,7 +60,7 @@ def overview(study: Study, stages: Sequence[str] | None = None) -> list[StageOve
     done = {step.artifact for step in every if store.exists(step.artifact)}
     each = seconds_per_flop(plan, store)
     found = [
-        _stage(name, steps, [step for step in steps if step.artifact not in done], each)
+        _stage(name, steps, done, store, each)
         for name, steps in layout.items()
         if stages is None or name in stages
     ]
@@ -61,8 +68,10 @@ def overview(study: Study, stages: Sequence[str] | None = None) -> list[StageOve
     return [replace(item, expected=expected) if item.stage == "rank" else item for item in found]
 
 
-def render_overview(study: Study, stages: Sequence[StageOverview]) -> str:
-    """The overview as a table for the terminal."""
+def render_overview(
+    study: Study, stages: Sequence[StageOverview], price: float | None = None
+) -> str:
+    """The overview as a table for the terminal; `price` is that of an hour of a job."""
     lines = [
         f"study {study.name}, store {study.store}",
         f"{'stage':<10}{'steps':>7}{'done':>7}{'runs':>6}{'tokens':>14}{'FLOPs':>11}"
@@ -79,7 +88,25 @@ def render_overview(study: Study, stages: Sequence[StageOverview]) -> str:
         minutes_to_go=sum(item.minutes_to_go for item in stages),
     )
     expected = [item.expected.to_text() for item in stages if item.expected is not None]
-    return "\n".join([*lines, _line(total), *expected])
+    return "\n".join([*lines, _line(total), *expected, *_spent(stages, price), *_next(stages)])
+
+
+def _spent(stages: Sequence[StageOverview], price: float | None) -> Iterator[str]:
+    """What the study has cost so far."""
+    hours = sum(item.job_hours for item in stages)
+    if not hours:
+        return
+    money = "" if price is None else f", {hours * price:.2f} at {price:g} an hour"
+    flops = sum(item.flops_spent for item in stages)
+    yield f"so far: {flops:.2e} FLOPs of training in {hours:.2f} hours of jobs{money}"
+
+
+def _next(stages: Sequence[StageOverview]) -> Iterator[str]:
+    """What would be made next."""
+    if stage := next((item for item in stages if item.next), None):
+        left = stage.steps - stage.done - len(stage.next)
+        more = f" and {left} more" if left else ""
+        yield f"next: {stage.stage}: {'; '.join(stage.next)}{more}"
 
 
 def _line(item: StageOverview) -> str:
@@ -90,9 +117,11 @@ def _line(item: StageOverview) -> str:
 
 
 def _stage(
-    name: str, steps: Sequence[Step], missing: Sequence[Step], seconds_each: float
+    name: str, steps: Sequence[Step], done: Set[Artifact], store: Store, seconds_each: float
 ) -> StageOverview:
+    missing = [step for step in steps if step.artifact not in done]
     runs = [step for step in steps if isinstance(step, TrainingStep)]
+    trained = [store.facts(run.artifact) for run in runs if run.artifact in done]
     seconds = sum(step.flops for step in missing) * seconds_each
     seconds += SECONDS_PER_STEP * len(missing)
     seconds += START_SECONDS if missing and name == "prepare" else 0
@@ -104,4 +133,7 @@ def _stage(
         tokens=sum(run.training.tokens for run in runs),
         flops=sum(step.flops for step in steps),
         minutes_to_go=seconds / 60,
+        flops_spent=sum(int(facts["training_flops"]) for facts in trained),
+        job_hours=sum(float(facts["seconds"]) for facts in trained) / 3600,
+        next=tuple(f"{step.verb} {step.label}" for step in missing[:MOST_NAMED]),
     )

@@ -1,7 +1,6 @@
 """The training step: one proxy or target, on one dataset, in one order, with one seed."""
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -100,11 +99,9 @@ class TrainingStep(Step):
         self, session: Session, inputs: Mapping[str, Path], folder: Path
     ) -> Mapping[str, Any]:
         """Run the job in a worker."""
-        started = time.monotonic()
-        facts = session.pool.run(
+        return session.pool.run(
             Job("train", self.training, inputs, folder, session.store.unfinished(self.artifact))
         )
-        return {**facts, "seconds": time.monotonic() - started}
 
     def columns(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of the results table that describe this run."""

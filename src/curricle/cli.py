@@ -147,11 +147,12 @@ commands.add_command(scale)
 
 @commands.command()
 @study_options
+@click.option("--price", type=click.FloatRange(min=0), help="Of an hour of a job, in any currency.")
 @json_option
-def status(study: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Show how far a study has come, stage by stage.
+def status(study: str, overrides: tuple[str, ...], price: float | None, as_json: bool) -> None:
+    """Show how far a study has come, what it has cost, and what is next.
 
-    Example: curricle status quickstart
+    Example: curricle status quickstart --price 0.04
     """
     from curricle.recipes.loading import LadderStudy, load_any
 
@@ -159,7 +160,7 @@ def status(study: str, overrides: tuple[str, ...], as_json: bool) -> None:
     if isinstance(spec, LadderStudy):
         print_costs(spec, as_json)
     else:
-        _print_plan(spec, "study", as_json)
+        _print_plan(spec, "study", as_json, price)
 
 
 @commands.command()
@@ -261,12 +262,12 @@ commands.add_command(deploy)
 commands.add_command(up)
 
 
-def _print_plan(spec: "Study", flow_name: str, as_json: bool) -> None:
+def _print_plan(spec: "Study", flow_name: str, as_json: bool, price: float | None = None) -> None:
     from curricle.tasks.overview import overview, render_overview
 
     stages = overview(spec, STAGES_UNTIL[flow_name])
     rows = [stage.to_row() for stage in stages]
-    click.echo(json.dumps(rows) if as_json else render_overview(spec, stages))
+    click.echo(json.dumps(rows) if as_json else render_overview(spec, stages, price))
 
 
 def _usage(error: click.UsageError) -> str:

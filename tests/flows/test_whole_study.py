@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -219,7 +220,10 @@ def check_repetition(curricle: Curricle, study: Path, folder: Path) -> None:
     with contextlib.closing(io.StringIO(again.stdout)) as stream:
         assert json.load(stream)["report"].endswith("report.html")
     status = json.loads(curricle("status", str(study), "--json").stdout)
-    assert all(row["done"] == row["steps"] for row in status)
+    assert all(row["done"] == row["steps"] and not row["next"] for row in status)
+    assert sum(row["flops_spent"] for row in status) > 0
+    told = curricle("status", str(study), "--price", "2.5").stdout
+    assert re.search(r"so far: \d\.\d+e\+\d+ FLOPs of training in \d.* at 2\.5 an hour", told)
     assert curricle("verify", "store").returncode == 0
     difference = json.loads(curricle("diff", str(study), str(study), "--json").stdout)
     assert difference["settings"] == {}

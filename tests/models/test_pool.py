@@ -31,6 +31,7 @@ def test_a_pool_runs_jobs_like_this_process_and_survives_bad_ones(
     try:
         worker = pool._idle.queue[0]._process
         facts = pool.run(Job("train", training_spec, inputs, there))
+        assert facts.pop("seconds") > 0
         assert facts == expected
         assert (there / "model.safetensors").read_bytes() == (
             here / "model.safetensors"
@@ -49,6 +50,19 @@ def test_a_pool_runs_jobs_like_this_process_and_survives_bad_ones(
         pool.close()
 
 
+def test_waiting_for_a_worker_is_no_part_of_a_jobs_time(
+    training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    jobs = []
+    for index in range(4):
+        output = tmp_path / f"job{index}"
+        output.mkdir()
+        jobs.append(Job("train", training_spec, inputs, output))
+    started = time.monotonic()
+    facts = train_many(jobs, workers=1)
+    assert sum(entry["seconds"] for entry in facts) <= time.monotonic() - started
+
+
 def test_many_jobs_come_back_in_order(
     training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -58,6 +72,7 @@ def test_many_jobs_come_back_in_order(
         output.mkdir()
         jobs.append(Job("train", replace(training_spec, seed=seed), inputs, output))
     facts = train_many(jobs, workers=2)
+    assert all(entry.pop("seconds") > 0 for entry in facts)
     here = tmp_path / "here"
     here.mkdir()
     assert facts[1] == train(jobs[1].spec, inputs, here, Placement())
