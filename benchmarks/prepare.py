@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 from curricle.recipes.codepoints import Indices
 from curricle.recipes.document_file import Documents
 from curricle.recipes.dropped import DropLog
+from curricle.recipes.engine import IN_PROCESS, Work
 from curricle.recipes.jaccard import incidence
 from curricle.recipes.measuring import measure
 from curricle.recipes.shingles import shingle
@@ -83,7 +84,8 @@ def kept_by(step: Step, table: pa.Table) -> set[str]:
         folder = Path(name)
         if step.measurement is not None:
             measure(step.measurement, documents, folder)
-        transform, log = transform_of(step, documents, folder, 0), DropLog()
+        work = Work(IN_PROCESS, folder)
+        transform, log = transform_of(step, documents, folder, 0, work), DropLog()
         return {
             identifier
             for batch in documents.batches()
@@ -153,7 +155,8 @@ def recall(corpus: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as name:
         assert isinstance(step, MinHashDedup)
         measure(step.measurement, documents, Path(name))
-        clusters = clusters_of(step, documents, Path(name))
+        work = Work(IN_PROCESS, Path(name))
+        clusters = clusters_of(step, documents, Path(name), work)
     pairs, similarity = close_pairs(table["text"].to_pylist(), 5, 0.7)
     together = clusters.labels[pairs[:, 0]] == clusters.labels[pairs[:, 1]]
     for least in (0.9, 0.8, 0.7):

@@ -16,7 +16,11 @@ from prefect import tags
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
 from prefect.client.schemas.objects import StateType
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    temporary_settings,
+)
 from prefect.states import Crashed
 
 from curricle.tasks.ladder.outcome import read_ladder_outcome
@@ -45,7 +49,10 @@ def run_local(flow_name: str, study: str, overrides: Sequence[str]) -> Outcome:
     ):
         plan = session.results.setdefault("plan", plan_of(session.study))
         _mark_dead_runs(client)
-        with tags(*_process_tags()):
+        # A server that was started for this run is found by this process alone, unless told.
+        told = temporary_settings({PREFECT_API_URL: str(client.api_url)})
+        on_cluster = session.preparation.engine != "local"
+        with tags(*_process_tags()), told if on_cluster else contextlib.nullcontext():
             flow(study, list(overrides))
         _wait_for_rows(client)
     seconds = time.monotonic() - started

@@ -15,3 +15,4 @@ def prepare(session: Session, plan: StudyPlan) -> None:
     produce_all("reading the corpus", [plan.preparation.corpus])
     produce_all("training the tokenizer", [plan.preparation.tokenizer])
     produce_all("preparing recipes", plan.preparation.steps)
+    session.engine.close()  # its processes would idle while models train

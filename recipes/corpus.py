@@ -11,14 +11,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curricle.core.errors import InputError
 from curricle.core.plain import canonical_json
 from curricle.recipes.copies import CopyFinder
-from curricle.recipes.document_file import Documents, DocumentWriter
+from curricle.recipes.document_file import Documents, DocumentWriter, Shard
 from curricle.recipes.documents import ROW_GROUP_ROWS, SCHEMA, Drops
+from curricle.recipes.engine import IN_PROCESS, Engine
 from curricle.recipes.intake import Intake, read_all
 from curricle.recipes.minhash import MinHashSettings
 from curricle.recipes.sources import identity_of
@@ -47,7 +50,11 @@ def corpus_identity(corpora: Mapping[str, Source]) -> list[dict[str, Any]]:
 
 
 def build_corpus(
-    corpora: Mapping[str, Source], validation_fraction: float, seed: int, folder: Path
+    corpora: Mapping[str, Source],
+    validation_fraction: float,
+    seed: int,
+    folder: Path,
+    engine: Engine = IN_PROCESS,
 ) -> dict[str, Any]:
     """Write `train.parquet`, `validation.parquet`, `summaries.parquet` and `manifest.json`.
 
@@ -61,10 +68,10 @@ def build_corpus(
     """
     drops = Drops()
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        intake = read_all(corpora, seed, drops, Path(scratch))
+        intake = read_all(corpora, seed, drops, Path(scratch), engine)
         candidates = Path(scratch) / TRAIN
         splits = _write_splits(intake, validation_fraction, candidates, folder / VALIDATION)
-        train = _write_train(candidates, folder, drops, splits["train"])
+        train = _write_train(candidates, folder, drops, splits["train"], engine)
     held_out = functools.partial(is_held_out, validation_fraction=validation_fraction, seed=seed)
     write_summaries(folder / SUMMARIES, held_out_summaries(corpora.values(), held_out, seed))
     manifest = _manifest({"train": train, "validation": splits["validation"]}, drops)
@@ -98,19 +105,36 @@ def _write_splits(
     return totals
 
 
-def _write_train(candidates: Path, folder: Path, drops: Drops, before: Totals) -> Totals:
+def _write_train(
+    candidates: Path, folder: Path, drops: Drops, before: Totals, engine: Engine
+) -> Totals:
     """Write the candidates that are no copies of a held-out document."""
-    references = (batch.texts for batch in Documents(folder / VALIDATION).batches(["text"]))
-    finder = CopyFinder(references, COPY_OF_VALIDATION)
+    shards = Documents(candidates).shards()
+    found = engine.map(functools.partial(_copies, folder / VALIDATION), shards)
     totals: Totals = {}
     with DocumentWriter(folder / TRAIN, SCHEMA) as writer:
-        for batch in Documents(candidates).batches():
-            copied = finder.find(batch.texts)
-            for domain in batch.table["domain"].filter(pa.array(copied)).to_pylist():
-                drops.add("copy-of-validation", domain)
-            writer.write(_count(batch.table.filter(pa.array(~copied)), totals))
+        for shard, copied in zip(shards, found, strict=True):
+            for batch in shard.batches():
+                of_batch = copied[batch.start - shard.start :][: batch.table.num_rows]
+                for domain in batch.table["domain"].filter(pa.array(of_batch)).to_pylist():
+                    drops.add("copy-of-validation", domain)
+                writer.write(_count(batch.table.filter(pa.array(~of_batch)), totals))
     _check_left(before, totals)
     return totals
+
+
+def _copies(validation: Path, shard: Shard) -> npt.NDArray[np.bool_]:
+    """Which documents of a shard are copies of held-out ones; shape (documents,)."""
+    finder = _finder(validation)
+    found = [finder.find(batch.texts) for batch in shard.batches(["text"])]
+    return np.concatenate([np.empty(0, np.bool_), *found])
+
+
+@functools.lru_cache(maxsize=1)
+def _finder(validation: Path) -> CopyFinder:
+    """Knows the held-out texts; made once in every process that looks for their copies."""
+    references = (batch.texts for batch in Documents(validation).batches(["text"]))
+    return CopyFinder(references, COPY_OF_VALIDATION)
 
 
 def _table(rows: Iterable[Spooled]) -> pa.Table:

@@ -15,6 +15,7 @@ from curricle.core.token_dataset import DatasetWriter, TokenizedDocument
 from curricle.core.tokenizer_file import end_of_text_id, load_tokenizer, vocabulary_size
 from curricle.recipes.document_file import Documents
 from curricle.recipes.documents import Drops
+from curricle.recipes.engine import IN_PROCESS, Engine
 from curricle.recipes.mixing import Portion, portions, shares
 from curricle.recipes.specs.mix import Mix
 from curricle.recipes.specs.recipe import Recipe
@@ -33,6 +34,7 @@ def build_dataset(
     seed: int,
     folder: Path,
     library: Path | None = None,
+    engine: Engine = IN_PROCESS,
 ) -> dict[str, Any]:
     """Write the dataset that `recipe` makes of its documents; returns the manifest's counts.
 
@@ -47,7 +49,7 @@ def build_dataset(
         folder, vocabulary_size=vocabulary_size(loaded), end_of_text=end_of_text_id(loaded)
     )
     with tempfile.TemporaryFile(dir=folder) as scratch:
-        spool = tokenize(Documents(documents), loaded, scratch, library)
+        spool = tokenize(Documents(documents), tokenizer, scratch, library, engine)
         if not len(spool):
             raise InputError(
                 "no documents to make a dataset of",

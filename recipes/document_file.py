@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from curricle.core.errors import IntegrityError
 from curricle.recipes.codepoints import Indices
 from curricle.recipes.documents import ROW_GROUP_ROWS, SCHEMA
+from curricle.recipes.engine import in_shards
 
 # A batch is a row group of a stored table.
 BATCH_ROWS = ROW_GROUP_ROWS
@@ -42,33 +43,93 @@ class Batch:
         return list(self.table["id"].to_pylist())
 
 
-class Documents:
-    """A document table, stored or in memory, that is read as often as a step needs it."""
+@dataclass(frozen=True)
+class Shard:
+    """Rows of a document table that one task works on: row groups of a file, or a table in memory.
 
-    def __init__(self, source: Path | pa.Table) -> None:
-        self._source = source
+    Small enough to be sent to another process, which reads the file itself. `start` is the first
+    row, `size` the bytes that the rows take in memory.
+    """
+
+    source: Path | pa.Table
+    start: int
+    rows: int
+    size: int
+    groups: range = range(0)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[Batch]:
         """The documents in turn; all columns, or those named.
 
         Raises IntegrityError if the file isn't a document table.
         """
-        start = 0
+        start = self.start
         for table in self._tables(columns):
             yield Batch(table, start)
             start += table.num_rows
 
-    def column(self, name: str) -> pa.ChunkedArray:
-        """One column in memory."""
-        chunks = [chunk for batch in self.batches([name]) for chunk in batch.table[name].chunks]
+    def _tables(self, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+        if isinstance(self.source, pa.Table):
+            chosen = self.source if columns is None else self.source.select(list(columns))
+            for start in range(0, chosen.num_rows, BATCH_ROWS):
+                yield chosen.slice(start, BATCH_ROWS)
+            return
+        try:
+            with _open(self.source) as file:
+                # Of all row groups at once Arrow would read several ahead.
+                for group in self.groups:
+                    for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns):
+                        yield pa.Table.from_batches([batch])
+        except (OSError, pa.ArrowException) as error:
+            raise IntegrityError(f"{self.source}: {error}") from None
+
+
+class Documents:
+    """A document table, stored or in memory, that is read as often as a step needs it."""
+
+    def __init__(self, source: Path | pa.Table) -> None:
+        self._source = source
+
+    def __len__(self) -> int:
+        return sum(shard.rows for shard in self.shards())
+
+    def shards(self) -> list[Shard]:
+        """The whole table in parts, in turn. Raises IntegrityError if the file isn't one."""
+        if isinstance(self._source, pa.Table):
+            return [Shard(self._source, 0, self._source.num_rows, self._source.nbytes)]
+        with _open(self._source) as file:
+            groups = [file.metadata.row_group(index) for index in range(file.num_row_groups)]
+            rows = [group.num_rows for group in groups]
+            sizes = [group.total_byte_size for group in groups]
+        shards, start = [], 0
+        for members in in_shards(sizes):
+            count, size = (sum(each[members.start : members.stop]) for each in (rows, sizes))
+            shards.append(Shard(self._source, start, count, size, members))
+            start += count
+        return shards
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[Batch]:
+        """The documents in turn, as the shards' batches."""
+        for shard in self.shards():
+            yield from shard.batches(columns)
+
+    def column(self, name: str, rows: Indices | None = None) -> pa.ChunkedArray:
+        """One column in memory, of all documents or of some, whose rows must be ascending."""
+        chunks: list[pa.Array] = []
+        for batch in self.batches([name]):
+            column = batch.table[name]
+            if rows is not None:
+                first, last = np.searchsorted(rows, [batch.rows.start, batch.rows.stop])
+                column = column.take(pa.array(rows[first:last] - batch.start))
+            chunks += column.chunks
         return pa.chunked_array(chunks, type=self.schema.field(name).type)
 
-    def codes(self, name: str, *, descending: bool = False) -> Indices:
-        """For each document the rank of its value in a column, from 1 on, equal for equal values.
+    def codes(self, name: str, rows: Indices | None = None, *, descending: bool = False) -> Indices:
+        """The rank of each document's value in a column, from 1 on, equal for equal values.
 
-        Strings are compared by their UTF-8 bytes; null ranks first in either direction.
+        Of all documents or of `rows`, as `column`. Strings are compared by their UTF-8 bytes; null
+        ranks first in either direction.
         """
-        values = self.column(name)
+        values = self.column(name, rows)
         order = "descending" if descending else "ascending"
         ranks = pc.rank(values, sort_keys=order, tiebreaker="dense").to_numpy().astype(np.int64)
         ranks[values.is_null().to_numpy()] = 0
@@ -77,33 +138,20 @@ class Documents:
     @property
     def schema(self) -> pa.Schema:
         """Column names and types."""
-        return (
-            self._source.schema if isinstance(self._source, pa.Table) else self._file().schema_arrow
-        )
-
-    def _tables(self, columns: Sequence[str] | None) -> Iterator[pa.Table]:
         if isinstance(self._source, pa.Table):
-            chosen = self._source if columns is None else self._source.select(list(columns))
-            for start in range(0, chosen.num_rows, BATCH_ROWS):
-                yield chosen.slice(start, BATCH_ROWS)
-            return
-        try:
-            file = self._file()
-            # Of all row groups at once Arrow would read several ahead.
-            for group in range(file.num_row_groups):
-                for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns):
-                    yield pa.Table.from_batches([batch])
-        except (OSError, pa.ArrowException) as error:
-            raise IntegrityError(f"{self._source}: {error}") from None
+            return self._source.schema
+        with _open(self._source) as file:
+            return file.schema_arrow
 
-    def _file(self) -> pq.ParquetFile:
-        try:
-            file = pq.ParquetFile(self._source)
-        except (OSError, pa.ArrowException) as error:
-            raise IntegrityError(f"{self._source}: {error}") from None
-        if missing := [name for name in SCHEMA.names if name not in file.schema_arrow.names]:
-            raise IntegrityError(f"{self._source}: no column {missing[0]}")
-        return file
+
+def _open(path: Path) -> pq.ParquetFile:
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, pa.ArrowException) as error:
+        raise IntegrityError(f"{path}: {error}") from None
+    if missing := [name for name in SCHEMA.names if name not in file.schema_arrow.names]:
+        raise IntegrityError(f"{path}: no column {missing[0]}")
+    return file
 
 
 class DocumentWriter:
@@ -120,7 +168,8 @@ class DocumentWriter:
         self.rows += table.num_rows
         self._waiting = pa.concat_tables([self._waiting, table.cast(self._schema)])
         while self._waiting.num_rows >= ROW_GROUP_ROWS:
-            self._writer.write_table(self._waiting.slice(0, ROW_GROUP_ROWS))
+            # In one piece: where pages end depends on where the pieces of a table do.
+            self._writer.write_table(self._waiting.slice(0, ROW_GROUP_ROWS).combine_chunks())
             self._waiting = self._waiting.slice(ROW_GROUP_ROWS)
 
     def __enter__(self) -> Self:
@@ -133,5 +182,5 @@ class DocumentWriter:
         trace: TracebackType | None,
     ) -> None:
         if error is None and (self._waiting.num_rows or not self.rows):
-            self._writer.write_table(self._waiting)
+            self._writer.write_table(self._waiting.combine_chunks())
         self._writer.close()

@@ -42,6 +42,10 @@ class Drops:
         """Count `count` documents of `domain` as dropped for `reason`."""
         self._counts[reason, domain] += count
 
+    def update(self, other: "Drops") -> None:
+        """Count what another counted as well."""
+        self._counts.update(other._counts)
+
     @property
     def total(self) -> int:
         """All dropped documents."""

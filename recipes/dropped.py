@@ -75,6 +75,14 @@ class DropLog(Drops):
                 del found[EXAMPLES:]
         return documents.filter(pa.array([drop is None for drop in drops], pa.bool_()))
 
+    def merge(self, other: "DropLog") -> None:
+        """Take over what another log has counted and kept."""
+        self.update(other)
+        self._changes.update(other._changes)
+        for key, examples in other._examples.items():
+            found = [*self._examples.get(key, ()), *examples]
+            self._examples[key] = sorted(found, key=operator.itemgetter(0))[:EXAMPLES]
+
     def change(self, what: str, domain: str, count: int = 1) -> None:
         """Count parts of documents that stay which were changed, such as lines removed."""
         if count:

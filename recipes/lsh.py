@@ -41,28 +41,27 @@ def shape_for(threshold: float, permutations: int, recall: float) -> Shape:
     return next(enough, Shape(permutations, 1))
 
 
-def pairs_within(signatures: Signature, shape: Shape, groups: Indices) -> Indices:
-    """Candidate pairs (smaller index first) of the same group; shape (pairs, 2)."""
-    count = len(signatures)
-    found = [np.empty(0, dtype=np.int64)]
-    of_group = mix(groups.astype(np.uint64))
-    for band in _band_keys(signatures, shape):
-        keys = band ^ of_group
-        order = np.argsort(keys, kind="stable")
-        ordered = keys[order]
-        for gap in range(1, BUCKET_WINDOW + 1):
-            equal = np.flatnonzero(ordered[gap:] == ordered[:-gap])
-            if not len(equal):
-                break
-            found.append(order[equal] * count + order[equal + gap])
-    return _unpack(np.unique(np.concatenate(found)), count)
+def pairs_of_keys(keys: Hashes, rows: Indices) -> Indices:
+    """Pairs of rows (smaller one first) with the same key in a band; shape (pairs, 2).
+
+    `rows` (documents,) ascend.
+    """
+    order = np.argsort(keys, kind="stable")
+    ordered, of_key = keys[order], rows[order]
+    found = [np.empty((0, 2), np.int64)]
+    for gap in range(1, BUCKET_WINDOW + 1):
+        equal = np.flatnonzero(ordered[gap:] == ordered[:-gap])
+        if not len(equal):
+            break
+        found.append(np.stack([of_key[equal], of_key[equal + gap]], axis=1))
+    return np.concatenate(found)
 
 
 def pairs_between(left: Signature, right: Signature, shape: Shape) -> Indices:
     """All candidate pairs (index in `left`, index in `right`); shape (pairs, 2)."""
     count = len(right)
     found = [np.empty(0, dtype=np.int64)]
-    bands = zip(_band_keys(left, shape), _band_keys(right, shape), strict=True)
+    bands = zip(band_keys(left, shape), band_keys(right, shape), strict=True)
     for left_keys, right_keys in bands:
         order = np.argsort(right_keys, kind="stable")
         begin = np.searchsorted(right_keys, left_keys, side="left", sorter=order)
@@ -74,7 +73,7 @@ def pairs_between(left: Signature, right: Signature, shape: Shape) -> Indices:
     return _unpack(np.unique(np.concatenate(found)), count)
 
 
-def _band_keys(signatures: Signature, shape: Shape) -> Iterator[Hashes]:
+def band_keys(signatures: Signature, shape: Shape) -> Iterator[Hashes]:
     """One hash per document and band, shape (documents,) each."""
     for band in range(shape.bands):
         keys = np.zeros(len(signatures), dtype=np.uint64)

@@ -1,5 +1,7 @@
-"""Measure every document of a table, in batches, and store what was found for later steps."""
+"""Measure every document of a table, shard by shard, and store what was found for later steps."""
 
+import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ import pyarrow.parquet as pq
 
 from curricle.core.errors import InputError
 from curricle.core.questions import read_questions
-from curricle.recipes.classifier import train_classifier
-from curricle.recipes.document_file import Documents
+from curricle.recipes.array_file import ArrayFile, ArrayWriter
+from curricle.recipes.classifier import Classifier, train_classifier
+from curricle.recipes.document_file import Documents, Shard
+from curricle.recipes.engine import IN_PROCESS, Engine
 from curricle.recipes.given_scores import given_scores
 from curricle.recipes.hashing import Hashes
 from curricle.recipes.minhash import Signatures, sign
@@ -35,19 +39,24 @@ GOOD, SHARED_NGRAMS = "good", "shared-ngrams"
 
 Values = npt.NDArray[np.float64]
 Columns = Mapping[str, Values]
+# What is measured of texts, by name; a function that can be pickled.
+ColumnsOf = Callable[[Sequence[str]], Columns]
 
 
-def measure(measurement: Measurement, documents: Documents, folder: Path) -> dict[str, Any]:
+def measure(
+    measurement: Measurement, documents: Documents, folder: Path, engine: Engine = IN_PROCESS
+) -> dict[str, Any]:
     """Write what `measurement` asks for into `folder`; returns facts for the record."""
     match measurement:
         case Statistics(names=names):
-            return _write_columns(folder, documents, lambda texts: measure_texts(texts, names))
+            columns_of = functools.partial(measure_texts, names=names)
+            return _write_columns(folder, documents, columns_of, engine)
         case MinHashSignatures():
-            return _write_signatures(measurement, documents, folder)
+            return _write_signatures(measurement, documents, folder, engine)
         case QualityClassifier():
-            return _classify(measurement, documents, folder)
+            return _classify(measurement, documents, folder, engine)
         case SharedNgrams():
-            return _count_shared(measurement, documents, folder)
+            return _count_shared(measurement, documents, folder, engine)
         case GivenScores():
             return _look_up(measurement, documents, folder)
 
@@ -70,42 +79,66 @@ def read_columns(folder: Path) -> dict[str, Values]:
     return {name: table[name].to_numpy() for name in table.column_names}
 
 
-def read_signatures(folder: Path) -> Signatures:
-    """Stored signatures."""
-    return Signatures(*(np.load(folder / f"{name}.npy") for name in SIGNATURES))
+def read_signatures(folder: Path, start: int = 0, stop: int | None = None) -> Signatures:
+    """Stored signatures, of all documents or of the rows from `start` to `stop`."""
+    return Signatures(*(ArrayFile(folder / f"{name}.npy").read(start, stop) for name in SIGNATURES))
 
 
 def _write_columns(
-    folder: Path, documents: Documents, columns_of: Callable[[Sequence[str]], Columns]
+    folder: Path, documents: Documents, columns_of: ColumnsOf, engine: Engine
 ) -> dict[str, Any]:
     seen = 0
     schema = pa.schema([(name, pa.float64()) for name in columns_of([])])
+    measured = engine.map(functools.partial(_measure_shard, columns_of), documents.shards())
     with pq.ParquetWriter(folder / STATISTICS, schema, compression="zstd") as writer:
-        for batch in documents.batches(["text"]):
-            writer.write_table(pa.table(dict(columns_of(batch.texts)), schema=schema))
-            seen += batch.table.num_rows
+        for batches in measured:
+            for columns in batches:
+                table = pa.table(dict(columns), schema=schema)
+                writer.write_table(table)
+                seen += table.num_rows
     return {"documents": seen}
 
 
+def _measure_shard(columns_of: ColumnsOf, shard: Shard) -> list[Columns]:
+    """The columns of each batch."""
+    return [columns_of(batch.texts) for batch in shard.batches(["text"])]
+
+
 def _write_signatures(
-    spec: MinHashSignatures, documents: Documents, folder: Path
+    spec: MinHashSignatures, documents: Documents, folder: Path, engine: Engine
 ) -> dict[str, Any]:
+    shards = documents.shards()
+    count = sum(shard.rows for shard in shards)
+    none = sign(shingle([], spec.ngram), spec.permutations)
+    with contextlib.ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(
+                ArrayWriter(folder / f"{name}.npy", getattr(none, name), count)
+            )
+            for name in SIGNATURES
+        }
+        for signatures in engine.map(functools.partial(_sign_shard, spec), shards):
+            for name, writer in writers.items():
+                writer.write(getattr(signatures, name))
+    return {"documents": count}
+
+
+def _sign_shard(spec: MinHashSignatures, shard: Shard) -> Signatures:
     parts = [sign(shingle([], spec.ngram), spec.permutations)]
     parts += [
         sign(shingle(batch.texts, spec.ngram), spec.permutations)
-        for batch in documents.batches(["text"])
+        for batch in shard.batches(["text"])
     ]
-    signatures = Signatures.join(parts)
-    for name in SIGNATURES:
-        np.save(folder / f"{name}.npy", getattr(signatures, name))
-    return {"documents": len(signatures)}
+    return Signatures.join(parts)
 
 
-def _classify(spec: QualityClassifier, documents: Documents, folder: Path) -> dict[str, Any]:
+def _classify(
+    spec: QualityClassifier, documents: Documents, folder: Path, engine: Engine
+) -> dict[str, Any]:
     good, bad = list(read_texts(spec.good)), list(read_texts(spec.bad))
     classifier = train_classifier(good, bad, spec)
     classifier.save(folder)
-    facts = _write_columns(folder, documents, lambda texts: {GOOD: classifier.probabilities(texts)})
+    facts = _write_columns(folder, documents, functools.partial(_goodness, classifier), engine)
     fit = (*(classifier.probabilities(good) >= 0.5), *(classifier.probabilities(bad) < 0.5))
     return {**facts, "good": len(good), "bad": len(bad), "training-accuracy": float(np.mean(fit))}
 
@@ -116,7 +149,13 @@ def _look_up(spec: GivenScores, documents: Documents, folder: Path) -> dict[str,
     return {"documents": len(values), "without-score": int(np.isnan(values).sum())}
 
 
-def _count_shared(spec: SharedNgrams, documents: Documents, folder: Path) -> dict[str, Any]:
+def _goodness(classifier: Classifier, texts: Sequence[str]) -> Columns:
+    return {GOOD: classifier.probabilities(texts)}
+
+
+def _count_shared(
+    spec: SharedNgrams, documents: Documents, folder: Path, engine: Engine
+) -> dict[str, Any]:
     texts = list(_evaluation_texts(spec))
     reference = shingle(texts, spec.ngram)
     # A shorter text is one shingle of all its words, which says nothing inside a document.
@@ -129,20 +168,20 @@ def _count_shared(spec: SharedNgrams, documents: Documents, folder: Path) -> dic
             expected="texts of evaluation sets",
             fix="lower ngram, or name other texts",
         )
-    facts = _write_columns(
-        folder, documents, lambda batch: {SHARED_NGRAMS: _shared(batch, known, spec.ngram)}
-    )
+    columns_of = functools.partial(_shared, known, spec.ngram)
+    facts = _write_columns(folder, documents, columns_of, engine)
     return {**facts, "texts": len(texts), "too-short-texts": len(texts) - len(long)}
 
 
-def _shared(texts: Sequence[str], known: Hashes, ngram: int) -> Values:
+def _shared(known: Hashes, ngram: int, texts: Sequence[str]) -> Columns:
     """Distinct n-grams of each text that are known."""
     shingles = shingle(texts, ngram)
     owners = np.repeat(np.arange(len(texts)), shingles.lengths())
     place = np.minimum(np.searchsorted(known, shingles.hashes), len(known) - 1)
     found = known[place] == shingles.hashes
     pairs = np.unique(owners[found] * len(known) + place[found])
-    return np.bincount(pairs // len(known), minlength=len(texts)).astype(np.float64)
+    counts = np.bincount(pairs // len(known), minlength=len(texts))
+    return {SHARED_NGRAMS: counts.astype(np.float64)}
 
 
 def _evaluation_texts(spec: SharedNgrams) -> Iterator[str]:

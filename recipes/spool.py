@@ -1,17 +1,20 @@
 """Documents sorted on disk, so that a corpus may be larger than memory.
 
-Runs of a bounded size are sorted in memory and written down, and merged when they are read: an
-external merge sort. One batch of each run is in memory at a time.
+Runs of a bounded size are sorted in memory and written down, wherever documents are read, and
+merged when they are read back: an external merge sort. One batch of each run is in memory at a
+time.
 """
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 
-RUN_BYTES, BATCH_BYTES = 32 << 20, 128 << 10
+# A run fits into memory several times over, and the runs merged at once keep a batch and a file
+# open each.
+RUN_BYTES, BATCH_BYTES, MOST_RUNS = 32 << 20, 128 << 10, 256
 _SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("domain", "id", "corpus", "source")),
@@ -35,42 +38,46 @@ class Spooled(NamedTuple):
     text: str
 
 
-class Spool:
-    """Takes documents in any order and gives them back sorted; its files lie in `folder`."""
+class RunWriter:
+    """Takes documents in any order and writes sorted runs named after `prefix`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, prefix: Path) -> None:
+        self._prefix = prefix
         self._waiting: list[Spooled] = []
-        self._bytes = 0
-        self._runs: list[Path] = []
+        self._characters = 0
+        self.runs: list[Path] = []
 
     def add(self, document: Spooled) -> None:
         """Take a document."""
         self._waiting.append(document)
-        self._bytes += len(document.text)
-        if self._bytes >= RUN_BYTES:
-            self._write_run()
+        self._characters += len(document.text)
+        if self._characters >= RUN_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write down what waits."""
+        if self._waiting:
+            path = self._prefix.with_name(f"{self._prefix.name}-{len(self.runs):05}.arrow")
+            _write_run(path, sorted(self._waiting))
+            self.runs.append(path)
+            self._waiting, self._characters = [], 0
+
+
+class Spool:
+    """The documents of all runs, sorted; may be read as often as needed."""
+
+    def __init__(self, runs: Sequence[Path]) -> None:
+        self._runs = list(runs)
 
     def __iter__(self) -> Iterator[Spooled]:
-        """All documents so far, sorted; may be read as often as needed."""
-        self._write_run()
+        while len(self._runs) > MOST_RUNS:
+            merged, rest = self._runs[:MOST_RUNS], self._runs[MOST_RUNS:]
+            path = merged[0].with_name(f"merged-{merged[0].name}")
+            _write_run(path, heapq.merge(*map(_read_run, merged)))
+            for run in merged:
+                run.unlink()
+            self._runs = [*rest, path]
         yield from heapq.merge(*map(_read_run, self._runs))
-
-    def _write_run(self) -> None:
-        if not self._waiting:
-            return
-        path = self._folder / f"run-{len(self._runs):05}.arrow"
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        with (
-            pa.OSFile(str(path), "wb") as sink,
-            pa.ipc.new_stream(sink, _SCHEMA, options=options) as writer,
-        ):
-            for rows in in_portions(sorted(self._waiting), BATCH_BYTES):
-                columns = [list(column) for column in zip(*rows, strict=True)]
-                arrays = [pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)]
-                writer.write_batch(pa.record_batch(arrays, schema=_SCHEMA))
-        self._runs.append(path)
-        self._waiting, self._bytes = [], 0
 
 
 def in_portions(
@@ -87,6 +94,18 @@ def in_portions(
             portion, characters = [], 0
     if portion:
         yield portion
+
+
+def _write_run(path: Path, documents: Iterable[Spooled]) -> None:
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with (
+        pa.OSFile(str(path), "wb") as sink,
+        pa.ipc.new_stream(sink, _SCHEMA, options=options) as writer,
+    ):
+        for rows in in_portions(documents, BATCH_BYTES):
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            arrays = [pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)]
+            writer.write_batch(pa.record_batch(arrays, schema=_SCHEMA))
 
 
 def _read_run(path: Path) -> Iterator[Spooled]:

@@ -1,7 +1,7 @@
 """The study: one frozen, complete description of an experiment, as its YAML file says it.
 
 Unknown keys are refused. What changes a result is identity and ends in fingerprints; `store` and
-`tracking` say where things are kept and don't.
+`tracking` say where things are kept, `preparation` and `hardware` where work is done, and don't.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from curricle.recipes.specs.base import Name, PositiveInt, Spec, refuse
 from curricle.recipes.specs.curricula import Curriculum, Stages
 from curricle.recipes.specs.evaluation import Evaluation
+from curricle.recipes.specs.preparation import Preparation
 from curricle.recipes.specs.recipe import Recipe, TokenizerSpec
 from curricle.recipes.specs.runs import check_training, check_validation_points
 from curricle.recipes.specs.scoring import Scoring
@@ -72,6 +73,7 @@ class Study(Spec):
     curricula: Mapping[Name, Curriculum] = Field(default_factory=dict)
     evaluation: Evaluation
     tracking: Tracking = Tracking()
+    preparation: Preparation = Preparation()
     hardware: Hardware = Hardware()
 
     @model_validator(mode="after")

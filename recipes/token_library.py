@@ -8,14 +8,15 @@ import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from curricle.core.tokenizer_file import load_tokenizer, vocabulary_size
-from curricle.recipes.document_file import Documents
+from curricle.recipes.document_file import Documents, Shard
+from curricle.recipes.engine import IN_PROCESS, Engine
 from curricle.recipes.tokenizing import Tokens, encode
 
 TOKENS, DIGESTS, PLACES = "tokens.bin", "digests.npy", "places.npy"
@@ -25,28 +26,44 @@ _DIGEST = np.dtype([("first", "<u8"), ("second", "<u8")])
 Digests = npt.NDArray[np.void]
 
 
-def build_library(documents: Path, tokenizer: Path, folder: Path) -> dict[str, Any]:
+class ShardTokens(NamedTuple):
+    """A shard's texts: the tokens of all, in turn; how many each has and its digest, (texts,)."""
+
+    tokens: npt.NDArray[Any]
+    lengths: npt.NDArray[np.int64]
+    digests: Digests
+
+
+def build_library(
+    documents: Path, tokenizer: Path, folder: Path, engine: Engine = IN_PROCESS
+) -> dict[str, Any]:
     """Tokenize the texts of a document table; `tokenizer` is the folder of a stored one.
 
     In memory are 32 bytes a document.
     """
-    loaded = load_tokenizer(tokenizer)
     digests, lengths = [_digests([])], [np.empty(0, np.int64)]
-    dtype = _dtype(loaded)
     with (folder / TOKENS).open("wb") as stream:
-        for batch in Documents(documents).batches(["text"]):
-            counts = []
-            for tokens in encode(loaded, batch.texts):
-                stream.write(tokens.astype(dtype).tobytes())
-                counts.append(len(tokens))
-            digests.append(_digests(batch.texts))
-            lengths.append(np.array(counts, np.int64))
+        work = functools.partial(_tokenize, tokenizer)
+        for part in engine.map(work, Documents(documents).shards()):
+            stream.write(part.tokens.tobytes())
+            lengths.append(part.lengths)
+            digests.append(part.digests)
     keys, counts_D = np.concatenate(digests), np.concatenate(lengths)
     order = np.argsort(keys, order=("first", "second"), kind="stable")
     starts = np.cumsum(counts_D) - counts_D
     np.save(folder / DIGESTS, keys[order])
     np.save(folder / PLACES, np.stack([starts[order], counts_D[order]], axis=1))
     return {"documents": len(keys), "tokens": int(counts_D.sum())}
+
+
+def _tokenize(tokenizer: Path, shard: Shard) -> ShardTokens:
+    loaded = load_tokenizer(tokenizer)
+    tokens, digests = [np.empty(0, _dtype(loaded))], [_digests([])]
+    for batch in shard.batches(["text"]):
+        tokens += [each.astype(_dtype(loaded)) for each in encode(loaded, batch.texts)]
+        digests.append(_digests(batch.texts))
+    lengths = np.array([len(each) for each in tokens[1:]], np.int64)
+    return ShardTokens(np.concatenate(tokens), lengths, np.concatenate(digests))
 
 
 class TokenLibrary:

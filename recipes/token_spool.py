@@ -1,18 +1,19 @@
 """Documents' tokens on disk while a dataset is made, so that it may be larger than memory."""
 
+import functools
 import os
-from array import array
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from tokenizers import Tokenizer
 
-from curricle.recipes.document_file import Documents
+from curricle.core.tokenizer_file import load_tokenizer
+from curricle.recipes.document_file import Documents, Shard
+from curricle.recipes.engine import IN_PROCESS, Engine
 from curricle.recipes.token_library import TokenLibrary
 from curricle.recipes.tokenizing import Tokens, encode
 
@@ -57,25 +58,60 @@ class TokenSpool:
         return np.frombuffer(os.pread(self.stream.fileno(), size, start), dtype=np.uint32)
 
 
+class ShardTokens(NamedTuple):
+    """What a shard adds to the spool; `tokens` of all its documents, in turn."""
+
+    documents: pa.Table
+    bytes: Integers
+    lengths: Integers
+    tokens: Tokens
+
+
 def tokenize(
-    documents: Documents, tokenizer: Tokenizer, stream: BinaryIO, library: Path | None = None
+    documents: Documents,
+    tokenizer: Path,
+    stream: BinaryIO,
+    library: Path | None = None,
+    engine: Engine = IN_PROCESS,
 ) -> TokenSpool:
     """Tokenize all texts into `stream`, which must stay open while the result is used.
 
-    Tokens of texts that the `library` knows are taken from there.
+    `tokenizer` is the folder of a stored one. Tokens of texts that the `library` knows are taken
+    from there.
     """
-    known = TokenLibrary(library, tokenizer) if library else None
-    tables = [documents.schema.empty_table().select(COLUMNS)]
-    sizes, lengths = array("q"), array("q")
-    for batch in documents.batches([*COLUMNS, "text"]):
-        tables.append(batch.table.select(COLUMNS))
-        sizes.extend(pc.binary_length(batch.table["text"]).to_pylist())
-        texts = batch.texts
-        for tokens in known.encode(texts) if known else encode(tokenizer, texts):
-            stream.write(tokens.tobytes())
-            lengths.append(len(tokens))
+    parts = [_empty(documents)]
+    shards = [shard for shard in documents.shards() if shard.rows]
+    for part in engine.map(functools.partial(_tokenize, tokenizer, library), shards):
+        stream.write(part.tokens.data)
+        parts.append(part._replace(tokens=parts[0].tokens))
     stream.flush()
-    counts = np.array(lengths, dtype=np.int64)
+    lengths = np.concatenate([part.lengths for part in parts])
     return TokenSpool(
-        pa.concat_tables(tables), np.array(sizes, dtype=np.int64), counts, np.cumsum(counts), stream
+        pa.concat_tables([part.documents for part in parts]),
+        np.concatenate([part.bytes for part in parts]),
+        lengths,
+        np.cumsum(lengths),
+        stream,
     )
+
+
+def _tokenize(tokenizer: Path, library: Path | None, shard: Shard) -> ShardTokens:
+    loaded = load_tokenizer(tokenizer)
+    known = TokenLibrary(library, loaded) if library else None
+    tables: list[pa.Table] = []
+    sizes: list[Integers] = [np.empty(0, np.int64)]
+    tokens: list[Tokens] = [np.empty(0, np.uint32)]
+    for batch in shard.batches([*COLUMNS, "text"]):
+        tables.append(batch.table.select(COLUMNS))
+        sizes.append(pc.binary_length(batch.table["text"]).to_numpy().astype(np.int64))
+        tokens += known.encode(batch.texts) if known else encode(loaded, batch.texts)
+    lengths = np.array([len(each) for each in tokens[1:]], np.int64)
+    return ShardTokens(
+        pa.concat_tables(tables), np.concatenate(sizes), lengths, np.concatenate(tokens)
+    )
+
+
+def _empty(documents: Documents) -> ShardTokens:
+    none = np.empty(0, np.int64)
+    columns = documents.schema.empty_table().select(COLUMNS)
+    return ShardTokens(columns, none, none, np.empty(0, np.uint32))

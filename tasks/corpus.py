@@ -50,8 +50,10 @@ class CorpusStep(Step):
         self, session: Session, inputs: Mapping[str, Path], folder: Path
     ) -> Mapping[str, Any]:
         """Write train and validation documents."""
-        del session, inputs
-        return build_corpus(self.corpora, self.validation_fraction, self.seed, folder)
+        del inputs
+        return build_corpus(
+            self.corpora, self.validation_fraction, self.seed, folder, session.engine
+        )
 
 
 @dataclass(frozen=True)

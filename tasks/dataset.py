@@ -43,9 +43,8 @@ class TokensStep(Step):
         self, session: Session, inputs: Mapping[str, Path], folder: Path
     ) -> Mapping[str, Any]:
         """Write the library."""
-        del session
         documents = table_of(self.corpus, inputs["documents"])
-        return build_library(documents, inputs["tokenizer"], folder)
+        return build_library(documents, inputs["tokenizer"], folder, session.engine)
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,6 @@ class DatasetStep(Step):
         self, session: Session, inputs: Mapping[str, Path], folder: Path
     ) -> Mapping[str, Any]:
         """Write shards, document table and manifest."""
-        del session
         return build_dataset(
             self.recipe,
             table_of(self.documents, inputs["documents"], self.split),
@@ -106,4 +104,5 @@ class DatasetStep(Step):
             self.seed,
             folder,
             inputs.get("library"),
+            session.engine,
         )

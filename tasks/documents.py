@@ -51,9 +51,8 @@ class MeasurementStep(Step):
         self, session: Session, inputs: Mapping[str, Path], folder: Path
     ) -> Mapping[str, Any]:
         """Write a value or signature for each document."""
-        del session
         documents = Documents(table_of(self.documents, inputs["documents"]))
-        return measure(self.measurement, documents, folder)
+        return measure(self.measurement, documents, folder, session.engine)
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class DocumentsStep(Step):
 
     kind: ClassVar[str] = "documents"
     verb: ClassVar[str] = "apply step"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     step: RecipeStep
     documents: Step
     seed: int
@@ -90,7 +89,6 @@ class DocumentsStep(Step):
         self, session: Session, inputs: Mapping[str, Path], folder: Path
     ) -> Mapping[str, Any]:
         """Write the documents that stay, examples of the others, and an account."""
-        del session
         before = inputs["documents"]
         accounts = run_step(
             self.step,
@@ -99,6 +97,7 @@ class DocumentsStep(Step):
             self.seed,
             folder,
             accounts_of(self.documents, before),
+            session.engine,
         )
         return accounts[-1]
 

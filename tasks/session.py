@@ -10,6 +10,8 @@ from curricle.models.placement import Placement
 from curricle.models.pool import JobPool
 from curricle.recipes.ladder import LadderStudy
 from curricle.recipes.loading import AnyStudy, load_any
+from curricle.recipes.specs.preparation import Preparation
+from curricle.tasks.engine import TaskRunnerEngine
 from curricle.tasks.places import state_folder, tracking_uri
 from curricle.tasks.progress import ProgressDisplay
 from curricle.tasks.tracking import Tracker
@@ -51,12 +53,24 @@ class Session:
         placement = Placement(**hardware.model_dump(exclude={"workers"}))
         return JobPool(hardware.workers, threads_of(study), placement)
 
+    @functools.cached_property
+    def engine(self) -> TaskRunnerEngine:
+        """What maps the shards of corpora and recipes."""
+        return TaskRunnerEngine(self.preparation)
+
+    @property
+    def preparation(self) -> Preparation:
+        """Where documents are prepared; a ladder's studies leave it to the default."""
+        return Preparation() if isinstance(self.study, LadderStudy) else self.study.preparation
+
     def start_workers(self) -> None:
         """Start the worker processes now, rather than with the first job."""
         assert self.pool.size > 0
 
     def close(self, *, finished: bool) -> None:
         """End the workers and wait for the tracker."""
+        if "engine" in self.__dict__:
+            self.engine.close()
         if "pool" in self.__dict__:
             self.pool.close()
         self.tracker.close(finished=finished)

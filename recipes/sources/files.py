@@ -22,8 +22,8 @@ def identity(source: FilesSource) -> dict[str, Any]:
     return identity_of_files(source, known_files(source.path))
 
 
-def read(source: FilesSource, drops: Drops) -> Iterator[Document]:
-    """Every usable document of every file, as `read_files` says.
+def files_of(source: FilesSource, drops: Drops) -> list[SourceFile]:
+    """The files to read.
 
     Files of other formats, hidden ones and those named `_…` aside, are counted in `drops`.
     """
@@ -31,7 +31,7 @@ def read(source: FilesSource, drops: Drops) -> Iterator[Document]:
     for file in found:
         if not is_known(file) and not file.name.rpartition("/")[2].startswith((".", "_")):
             drops.add("unknown-format", source.domain or UNKNOWN_DOMAIN)
-    yield from read_files(source, known_files(source.path, found), drops)
+    return known_files(source.path, found)
 
 
 def identity_of_files(source: RowsSource, files: Sequence[SourceFile]) -> dict[str, Any]:
@@ -40,8 +40,8 @@ def identity_of_files(source: RowsSource, files: Sequence[SourceFile]) -> dict[s
     return {**settings, "files": [file.identity for file in files]}
 
 
-def read_files(source: RowsSource, files: Sequence[SourceFile], drops: Drops) -> Iterator[Document]:
-    """Every usable document, files in the order given and rows as they stand.
+def read_file(source: RowsSource, file: SourceFile, drops: Drops) -> Iterator[Document]:
+    """Every usable document of a file, rows as they stand.
 
     Null or blank text, invalid UTF-8, lone surrogates, NUL bytes and rows without a domain are
     counted in `drops`. A document's group is its text, so that exact copies share a split. Raises
@@ -50,10 +50,9 @@ def read_files(source: RowsSource, files: Sequence[SourceFile], drops: Drops) ->
     columns = Columns(
         source.text_column, source.id_column, source.source_column, source.domain_column
     )
-    for file in files:
-        for row in read_rows(file, columns):
-            if document := _document(source, file, row, drops):
-                yield document
+    for row in read_rows(file, columns):
+        if document := _document(source, file, row, drops):
+            yield document
 
 
 def known_files(path: str, found: Sequence[SourceFile] | None = None) -> list[SourceFile]:

@@ -5,13 +5,11 @@ Nothing is unpickled: a saved dataset is Arrow streams and JSON, one on the hub 
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from curricle.core.errors import InputError
 from curricle.core.remote import remote_errors
-from curricle.recipes.documents import Document, Drops
-from curricle.recipes.sources.files import identity_of_files, known_files, read_files
+from curricle.recipes.sources.files import identity_of_files, known_files
 from curricle.recipes.sources.source_files import SourceFile, damaged, find_files
 from curricle.recipes.specs.sources import HuggingFaceSource
 
@@ -20,18 +18,11 @@ SPLITS, STATE = "dataset_dict.json", "state.json"
 
 def identity(source: HuggingFaceSource) -> dict[str, Any]:
     """What decides the source's content: columns, split, and each file's name, size and content."""
-    return identity_of_files(source, _files(source))
+    return identity_of_files(source, files_of(source))
 
 
-def read(source: HuggingFaceSource, drops: Drops) -> Iterator[Document]:
-    """Every usable document; those that can't be used are counted in `drops`.
-
-    Raises InputError for a split that isn't there, and for whatever is wrong with a file.
-    """
-    return read_files(source, _files(source), drops)
-
-
-def _files(source: HuggingFaceSource) -> list[SourceFile]:
+def files_of(source: HuggingFaceSource) -> list[SourceFile]:
+    """The files to read, in their order. Raises InputError for a split that isn't there."""
     found = find_files(source.path)
     by_name = {file.name: file for file in found}
     if SPLITS in by_name:

@@ -18,11 +18,12 @@ _TAGS = ("ETag", "etag", "blob_id", "md5Hash")
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file: its name within the corpus, and where it lies."""
+    """One file: its name within the corpus, where it lies, and its bytes when it was listed."""
 
     name: str
     path: str
     filesystem: Any
+    size: int = 0
 
     @property
     def address(self) -> str:
@@ -78,7 +79,9 @@ def find_files(path: str) -> list[SourceFile]:
     except (OSError, ValueError, ImportError) as error:
         raise _unreachable(path, error) from None
     prefix = f"{root.rstrip('/')}/"
-    files = (SourceFile(one.removeprefix(prefix), one, filesystem) for one in found)
+    files = (
+        SourceFile(one.removeprefix(prefix), one, filesystem, size) for one, size in found.items()
+    )
     return sorted(files, key=lambda file: file.name)
 
 
@@ -91,28 +94,29 @@ def damaged(address: str, number: int, error: Exception) -> InputError:
     )
 
 
-def _found(filesystem: Any, base: str) -> tuple[str, list[str]]:
-    """The folder that names are relative to, and the files."""
+def _found(filesystem: Any, base: str) -> tuple[str, dict[str, int]]:
+    """The folder that names are relative to, and the files with their sizes."""
     try:
-        if filesystem.info(base)["type"] == "directory":
-            return base, list(_files(filesystem.find(base, detail=True)))
-        return base.rpartition("/")[0], [base]
+        info = filesystem.info(base)
+        if info["type"] == "directory":
+            return base, dict(_files(filesystem.find(base, detail=True)))
+        return base.rpartition("/")[0], {base: int(info["size"] or 0)}
     except FileNotFoundError:
         if not has_magic(base):
             raise
     parts = base.split("/")
     fixed = next(index for index, part in enumerate(parts) if has_magic(part))
-    found = list(_files(filesystem.glob(base, detail=True)))
+    found = dict(_files(filesystem.glob(base, detail=True)))
     if not found:
         raise FileNotFoundError(base)
     return "/".join(parts[:fixed]), found
 
 
-def _files(infos: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Paths of those that are files; stores that know no folders have empty files for them."""
+def _files(infos: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, int]]:
+    """Those that are files, with their sizes; stores without folders have empty files for them."""
     for path, info in infos.items():
         if info["type"] == "file" and not path.endswith("/"):
-            yield path
+            yield path, int(info["size"] or 0)
 
 
 def _tag(info: Mapping[str, Any]) -> str | None:

@@ -2,13 +2,15 @@
 
 A step's result depends on its spec, the seed and the documents (not on how they were batched), and
 rows keep their order. Most steps look at the whole table first (what is repeated, where a quantile
-lies) and then go through it batch by batch. In memory are one batch of text and, for each document:
-8 bytes a statistic (filters by rules, buckets); its id and some 40 bytes (exact deduplication);
-4 bytes a permutation besides (MinHash, where verification also holds the n-grams of candidates);
-16 bytes for each line or paragraph (their deduplication).
+lies) and then go through it shard by shard. In memory are some shards of text and, for each
+document: 8 bytes a statistic (filters by rules, buckets); some 40 bytes (exact deduplication) or 60
+(MinHash), and the ids of those with copies. Signatures, n-grams of candidates, lines and paragraphs
+are shuffled on disk.
 """
 
+import functools
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,9 @@ from typing import Any
 import pyarrow as pa
 
 from curricle.core.errors import InputError
-from curricle.recipes.document_file import Batch, Documents, DocumentWriter
+from curricle.recipes.document_file import Batch, Documents, DocumentWriter, Shard
 from curricle.recipes.dropped import DROPPED, DropLog
+from curricle.recipes.engine import IN_PROCESS, Engine, Work
 from curricle.recipes.specs.rules import RuleFilter
 from curricle.recipes.specs.steps import (
     C4,
@@ -41,6 +44,9 @@ from curricle.recipes.steps.rules import rule_filter
 from curricle.recipes.steps.selection import select
 from curricle.recipes.steps.shuffling import shuffle_letters, shuffle_words
 
+# Steps whose work is in the texts; what they make of a batch can be pickled.
+REWRITING = (C4, PartDedup, ShuffleLetters, ShuffleWords, DuplicateDocuments)
+
 DOCUMENTS, ACCOUNTS = "documents.parquet", "steps.json"
 
 # What a step makes of a batch; documents that leave are counted in the log.
@@ -55,6 +61,7 @@ def run_step(
     seed: int,
     folder: Path,
     before: Sequence[Account] = (),
+    engine: Engine = IN_PROCESS,
 ) -> list[Account]:
     """Write the documents that `step` makes, examples of those it drops, and the accounts so far.
 
@@ -62,13 +69,21 @@ def run_step(
     and dropped for which reason; those of earlier steps are `before`. Raises InputError if nothing
     is left.
     """
-    log, seen = DropLog(), 0
-    transform = transform_of(step, documents, measured, seed)
-    with DocumentWriter(folder / DOCUMENTS, documents.schema) as writer:
-        for batch in documents.batches():
-            seen += batch.table.num_rows
-            writer.write(transform(batch, log))
+    log, shards = DropLog(), documents.shards()
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as scratch,
+        DocumentWriter(folder / DOCUMENTS, documents.schema) as writer,
+    ):
+        work = Work(engine, Path(scratch))
+        apply = functools.partial(_apply, transform_of(step, documents, measured, seed, work))
+        # What only picks documents is done sooner here than these are sent to another process.
+        applied = engine.map(apply, shards) if isinstance(step, REWRITING) else map(apply, shards)
+        for tables, of_shard in applied:
+            log.merge(of_shard)
+            for table in tables:
+                writer.write(table)
     log.write(folder / DROPPED)
+    seen = sum(shard.rows for shard in shards)
     account = _account(step, seen, writer.rows, log)
     if seen and not account["kept"]:
         raise _emptied(account)
@@ -82,29 +97,37 @@ def read_accounts(folder: Path) -> list[Account]:
     return list(json.loads((folder / ACCOUNTS).read_text(encoding="utf-8")))
 
 
-def transform_of(step: Step, documents: Documents, measured: Path | None, seed: int) -> Transform:
+def _apply(transform: Transform, shard: Shard) -> tuple[list[pa.Table], DropLog]:
+    """What is left of the batches of a shard, and what was dropped."""
+    log = DropLog()
+    return [transform(batch, log) for batch in shard.batches()], log
+
+
+def transform_of(
+    step: Step, documents: Documents, measured: Path | None, seed: int, work: Work
+) -> Transform:
     """What `step` makes of the batches of `documents`, in their order."""
     match step:
         case ExactDedup():
-            return exact_dedup(step, documents)
+            return exact_dedup(step, documents, work.engine)
         case PartDedup():
-            return part_dedup(step, documents)
+            return part_dedup(step, documents, work)
         case C4():
-            return c4(step)
+            return functools.partial(c4, step)
         case Select():
             return select(step)
         case ShuffleLetters():
-            return lambda batch, _: shuffle_letters(batch.table, seed, step.share)
+            return functools.partial(shuffle_letters, seed, step.share)
         case ShuffleWords():
-            return lambda batch, _: shuffle_words(batch.table, seed, step.share)
+            return functools.partial(shuffle_words, seed, step.share)
         case DuplicateDocuments():
-            return duplicate_documents(step, seed)
+            return functools.partial(duplicate_documents, step, seed)
         case ForeignDomain():
             return foreign_domain(step, seed)
     assert measured is not None, step
     match step:
         case MinHashDedup():
-            return minhash_dedup(step, documents, measured)
+            return minhash_dedup(step, documents, measured, work)
         case Bucket():
             return bucket(step, documents, measured)
         case RuleFilter():

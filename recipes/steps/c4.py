@@ -1,7 +1,7 @@
 """The rules of C4 (Raffel et al. 2020), in the order of datatrove's implementation."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -26,25 +26,21 @@ class _Left(NamedTuple):
     drop: str | None = None
 
 
-def c4(step: C4) -> Callable[[Batch, DropLog], pa.Table]:
+def c4(step: C4, batch: Batch, log: DropLog) -> pa.Table:
     """Keep the lines that pass, and the documents with enough sentences in these."""
-
-    def transform(batch: Batch, log: DropLog) -> pa.Table:
-        left = [_left(step, text) for text in batch.texts]
-        sentences = iter(_sentences(step, left))
-        drops: list[Drop | None] = []
-        for document in left:
-            count = next(sentences)
-            if document.drop:
-                drops.append(Drop(document.drop))
-            elif count < step.minimum_sentences:
-                drops.append(Drop("minimum-sentences", float(count), step.minimum_sentences))
-            else:
-                drops.append(None)
-        _count_changes(batch, left, drops, log)
-        return _with_texts(batch, left, drops, log)
-
-    return transform
+    left = [_left(step, text) for text in batch.texts]
+    sentences = iter(_sentences(step, left))
+    drops: list[Drop | None] = []
+    for document in left:
+        count = next(sentences)
+        if document.drop:
+            drops.append(Drop(document.drop))
+        elif count < step.minimum_sentences:
+            drops.append(Drop("minimum-sentences", float(count), step.minimum_sentences))
+        else:
+            drops.append(None)
+    _count_changes(batch, left, drops, log)
+    return _with_texts(batch, left, drops, log)
 
 
 def _left(step: C4, text: str) -> _Left:

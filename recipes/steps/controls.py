@@ -14,25 +14,23 @@ from curricle.recipes.specs.steps import DuplicateDocuments, ForeignDomain
 Transform = Callable[[Batch, DropLog], pa.Table]
 
 
-def duplicate_documents(step: DuplicateDocuments, seed: int) -> Transform:
+def duplicate_documents(
+    step: DuplicateDocuments, seed: int, batch: Batch, log: DropLog
+) -> pa.Table:
     """Put copies and near-copies behind documents; each document has a random stream of its own."""
+    del log
     copies_per_document = step.share / (1 - step.share)
-
-    def transform(batch: Batch, log: DropLog) -> pa.Table:
-        del log
-        rows = []
-        for row in batch.table.to_pylist():
-            random = generator(seed, "duplicate-documents", row["id"])
-            rows.append(row)
-            copies = int(copies_per_document + random.random())
-            for number in range(1, copies + 1):
-                is_near = random.random() < step.near
-                edits = step.edits * random.random() if is_near else 0.0
-                text = edited(row["text"], edits, random) if is_near else row["text"]
-                rows.append({**row, "id": f"{row['id']}#copy-{number}", "text": text})
-        return pa.Table.from_pylist(rows, schema=batch.table.schema)
-
-    return transform
+    rows = []
+    for row in batch.table.to_pylist():
+        random = generator(seed, "duplicate-documents", row["id"])
+        rows.append(row)
+        copies = int(copies_per_document + random.random())
+        for number in range(1, copies + 1):
+            is_near = random.random() < step.near
+            edits = step.edits * random.random() if is_near else 0.0
+            text = edited(row["text"], edits, random) if is_near else row["text"]
+            rows.append({**row, "id": f"{row['id']}#copy-{number}", "text": text})
+    return pa.Table.from_pylist(rows, schema=batch.table.schema)
 
 
 def edited(text: str, edits: float, random: np.random.Generator) -> str:

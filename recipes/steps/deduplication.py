@@ -13,20 +13,13 @@ from scipy.stats import rankdata
 from curricle.core.errors import InputError
 from curricle.recipes import lsh
 from curricle.recipes.codepoints import Indices
-from curricle.recipes.document_file import Batch, Documents
+from curricle.recipes.document_file import Batch, Documents, Shard
 from curricle.recipes.documents import normalized
 from curricle.recipes.dropped import Drop, DropLog
+from curricle.recipes.engine import Engine, Work
 from curricle.recipes.given_scores import given_scores
-from curricle.recipes.jaccard import exact_jaccard
-from curricle.recipes.measuring import read_signatures
-from curricle.recipes.minhash import (
-    Clusters,
-    Similarities,
-    Similarity,
-    estimated_similarity,
-    find_clusters,
-)
-from curricle.recipes.shingles import Shingles, shingle
+from curricle.recipes.hashing import Hashes
+from curricle.recipes.near_duplicates import Clusters, Search, find_clusters
 from curricle.recipes.specs.measurements import GivenScores
 from curricle.recipes.specs.steps import Best, Dedup, ExactDedup, MinHashDedup
 
@@ -38,22 +31,35 @@ VERIFIED_RECALL, UNVERIFIED_RECALL = 0.95, 0.5
 Transform = Callable[[Batch, DropLog], pa.Table]
 
 
-def exact_dedup(step: ExactDedup, documents: Documents) -> Transform:
+def exact_dedup(step: ExactDedup, documents: Documents, engine: Engine) -> Transform:
     """Keep one of the documents whose normalised text is equal."""
+    digests = np.concatenate(
+        list(engine.map(functools.partial(_digests, step.scope), documents.shards()))
+    )
+    order = np.lexsort((digests[:, 1], digests[:, 0]))
+    is_new = (digests[order][1:] != digests[order][:-1]).any(axis=1)
+    groups = np.empty(len(digests), np.int64)
+    groups[order] = np.concatenate([[0], np.cumsum(is_new)])[: len(order)]
+    return _keep_one(step, documents, groups, lambda _: Drop(EXACT_REASON))
+
+
+def _digests(scope: str, shard: Shard) -> Hashes:
+    """128 bits of each normalised text, and of its domain where that counts; (documents, 2)."""
     digests: list[bytes] = []
-    for batch in documents.batches(["text", "domain"]):
+    for batch in shard.batches(["text", "domain"]):
         domains = batch.table["domain"].to_pylist()
         for text, domain in zip(batch.texts, domains, strict=True):
-            scope = f"{domain}\0" if step.scope == "domain" else ""
-            content = f"{scope}{normalized(text)}".encode("utf-8", "surrogatepass")
+            prefix = f"{domain}\0" if scope == "domain" else ""
+            content = f"{prefix}{normalized(text)}".encode("utf-8", "surrogatepass")
             digests.append(hashlib.blake2b(content, digest_size=16).digest())
-    groups = pa.array(digests, pa.binary()).dictionary_encode().indices.to_numpy()
-    return _keep_one(step, documents, groups.astype(np.int64), lambda _: Drop(EXACT_REASON))
+    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64).reshape(-1, 2)
 
 
-def minhash_dedup(step: MinHashDedup, documents: Documents, measured: Path) -> Transform:
+def minhash_dedup(
+    step: MinHashDedup, documents: Documents, measured: Path, work: Work
+) -> Transform:
     """Keep one document of each cluster of near-duplicates."""
-    clusters = clusters_of(step, documents, measured)
+    clusters = clusters_of(step, documents, measured, work)
 
     def drop(row: int) -> Drop:
         return Drop(NEAR_REASON, float(clusters.similarity[row]), step.threshold)
@@ -61,17 +67,16 @@ def minhash_dedup(step: MinHashDedup, documents: Documents, measured: Path) -> T
     return _keep_one(step, documents, clusters.labels, drop)
 
 
-def clusters_of(step: MinHashDedup, documents: Documents, measured: Path) -> Clusters:
+def clusters_of(step: MinHashDedup, documents: Documents, measured: Path, work: Work) -> Clusters:
     """The near-duplicates among `documents`, by the signatures in `measured`."""
-    signatures = read_signatures(measured)
     domains = documents.codes("domain")
     scopes = domains if step.scope == "domain" else np.zeros_like(domains)
-    if step.verify:
-        similarity: Similarity = functools.partial(_exact_similarity, documents, step.ngram)
-        threshold = step.threshold
-    else:
-        similarity, threshold = functools.partial(estimated_similarity, signatures), 0.0
-    return find_clusters(signatures, scopes, shape_of(step), similarity, threshold)
+    search = Search(
+        shape_of(step),
+        step.threshold if step.verify else 0.0,
+        step.ngram if step.verify else None,
+    )
+    return find_clusters(search, documents, measured, scopes, work)
 
 
 def shape_of(step: MinHashDedup) -> lsh.Shape:
@@ -86,22 +91,32 @@ def _keep_one(
     step: Dedup, documents: Documents, groups: Indices, drop: Callable[[int], Drop]
 ) -> Transform:
     """Keep the best document of each group; `drop` says why another one goes."""
-    keepers = _best_of_each(groups, _priority(step, documents), documents.codes("id"))
-    ids = documents.column("id")
+    rows = _in_groups_of_several(groups)
+    best = _best_of_each(
+        groups[rows], _priority(step, documents, rows), documents.codes("id", rows)
+    )
+    ids = documents.column("id", rows)
 
     def transform(batch: Batch, log: DropLog) -> pa.Table:
         drops: list[Drop | None] = [None] * batch.table.num_rows
-        rows = np.arange(batch.rows.start, batch.rows.stop)
-        for row in rows[keepers[rows] != rows].tolist():
-            kept = ids[int(keepers[row])].as_py()
-            drops[row - batch.start] = drop(row)._replace(kept=kept)
+        first, last = np.searchsorted(rows, [batch.rows.start, batch.rows.stop])
+        for place in range(first, last):
+            if best[place] != place:
+                row = int(rows[place])
+                kept = ids[int(best[place])].as_py()
+                drops[row - batch.start] = drop(row)._replace(kept=kept)
         return log.filter(batch.table, drops)
 
     return transform
 
 
+def _in_groups_of_several(groups: Indices) -> Indices:
+    """The documents that aren't alone in their group; their rows ascend."""
+    return np.flatnonzero(np.bincount(groups)[groups] > 1) if len(groups) else groups
+
+
 def _best_of_each(groups: Indices, priority: Indices, ids: Indices) -> Indices:
-    """For each document the row of its group's best: highest priority, then smallest id."""
+    """For each document the place of its group's best: highest priority, then smallest id."""
     order = np.lexsort((ids, -priority, groups))
     is_first = np.diff(groups[order], prepend=-1) != 0
     best = np.empty_like(order)
@@ -109,27 +124,29 @@ def _best_of_each(groups: Indices, priority: Indices, ids: Indices) -> Indices:
     return best
 
 
-def _priority(step: Dedup, documents: Documents) -> Indices:
-    """For each document how much it should stay; the highest does."""
+def _priority(step: Dedup, documents: Documents, rows: Indices) -> Indices:
+    """For each of `rows` how much it should stay; the highest does."""
     if isinstance(step.keep, Best):
-        return _ranks(step.keep, documents)
+        return _ranks(step.keep, documents, rows)
+    if step.keep == "first":
+        return np.zeros_like(rows)
     lengths = [
         pc.utf8_length(batch.table["text"]).to_numpy() for batch in documents.batches(["text"])
     ]
-    priority = np.concatenate([np.zeros(0, np.int64), *lengths]).astype(np.int64)
-    return priority if step.keep == "longest" else np.zeros_like(priority)
+    return np.concatenate([np.zeros(0, np.int64), *lengths]).astype(np.int64)[rows]
 
 
-def _ranks(best: Best, documents: Documents) -> Indices:
+def _ranks(best: Best, documents: Documents, rows: Indices) -> Indices:
     if best.given:
-        return _given_ranks(best.given, documents.column("id"), best.order)
+        # Of all documents: one without a number is an error wherever it stands.
+        return _given_ranks(best.given, documents.column("id"), best.order)[rows]
     if best.column not in documents.schema.names:
         raise InputError(
             f"keep: column {best.column!r}",
             expected=f"one of {', '.join(documents.schema.names)}",
             fix="name a column that the corpus keeps",
         )
-    return documents.codes(best.column, descending=best.order == "lowest")
+    return documents.codes(best.column, rows, descending=best.order == "lowest")
 
 
 def _given_ranks(given: GivenScores, ids: pa.ChunkedArray, order: str) -> Indices:
@@ -139,19 +156,3 @@ def _given_ranks(given: GivenScores, ids: pa.ChunkedArray, order: str) -> Indice
         scores = -scores
     ranks = rankdata(scores, method="dense", nan_policy="omit")
     return np.asarray(np.nan_to_num(ranks, nan=0.0), dtype=np.int64)
-
-
-def _exact_similarity(documents: Documents, ngram: int, pairs: Indices) -> Similarities:
-    """Exact Jaccard similarity; holds the n-grams of all documents in `pairs`."""
-    rows, renumbered = np.unique(pairs, return_inverse=True)
-    hashes, lengths = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
-    for batch in documents.batches(["text"]):
-        first, last = np.searchsorted(rows, [batch.rows.start, batch.rows.stop])
-        if first < last:
-            wanted = pa.array(rows[first:last] - batch.start)
-            part = shingle(batch.table["text"].take(wanted).to_pylist(), ngram)
-            hashes.append(part.hashes)
-            lengths.append(part.lengths())
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(lengths))])
-    shingles = Shingles(np.concatenate(hashes), offsets)
-    return exact_jaccard(shingles, renumbered.reshape(pairs.shape))

@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from curricle.core.seeds import generator
 from curricle.recipes.codepoints import CodePoints, is_letter, runs, to_code_points, to_text
+from curricle.recipes.document_file import Batch
+from curricle.recipes.dropped import DropLog
 from curricle.recipes.pieces import cut
 
 Shuffle = Callable[[str, np.random.Generator], str]
@@ -19,14 +21,16 @@ Shuffle = Callable[[str, np.random.Generator], str]
 _WHITE_SPACE = re.compile(r"(\s+)")
 
 
-def shuffle_letters(documents: pa.Table, seed: int, share: float) -> pa.Table:
+def shuffle_letters(seed: int, share: float, batch: Batch, log: DropLog) -> pa.Table:
     """The documents, a share of them with the letters of every word permuted."""
-    return _with_texts(documents, permute_letters, seed, "shuffle-letters", share)
+    del log
+    return _with_texts(batch.table, permute_letters, seed, "shuffle-letters", share)
 
 
-def shuffle_words(documents: pa.Table, seed: int, share: float) -> pa.Table:
+def shuffle_words(seed: int, share: float, batch: Batch, log: DropLog) -> pa.Table:
     """The documents, a share of them with their words permuted."""
-    return _with_texts(documents, permute_words, seed, "shuffle-words", share)
+    del log
+    return _with_texts(batch.table, permute_words, seed, "shuffle-words", share)
 
 
 def permute_letters(text: str, random: np.random.Generator) -> str:

@@ -8,11 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 import s3fs
 from tests.recipes.made_up import prose
+from tests.tasks.making import make
 
 from curricle.core.errors import InputError
 from curricle.core.store import Request, Store
 from curricle.recipes.corpus import build_corpus, corpus_identity
+from curricle.recipes.loading import load_study
 from curricle.recipes.specs.sources import FilesSource
+from curricle.tasks.plan import StudyPlan
 
 TEXTS = [prose(seed, 100) for seed in range(300)]
 
@@ -55,6 +58,44 @@ def test_a_corpus_from_s3_is_stored_on_s3_like_a_local_one(
     there = store.folder(artifact)
     for path in (tmp_path / "out").iterdir():
         assert path.read_bytes() == (there / path.name).read_bytes()
+
+
+RECIPES = {
+    "untouched": {},
+    "cleaned": {
+        "steps": [
+            {"step": "duplicate-documents"},
+            {"step": "minhash-dedup"},
+            {"step": "line-dedup"},
+        ]
+    },
+    "mixed": {"mix": {"tokens": 2_000}},
+}
+
+
+def test_recipes_are_prepared_from_s3_and_on_s3_as_they_are_locally(
+    s3: str,
+    corpus: FilesSource,
+    files: s3fs.S3FileSystem,
+    tiny_study: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CURRICLE_CACHE", str(tmp_path / "cache"))
+    files.get("real/corpus", str(tmp_path / "local"), recursive=True)
+    made = {}
+    for path, root in ((corpus.path, f"{s3}/study"), (tmp_path / "local", tmp_path / "store")):
+        texts = f"{{source: files, path: '{path}', domain: web}}"
+        overrides = [f"corpora={{texts: {texts}}}", f"recipes={RECIPES}", "target.confirm=2"]
+        plan, store = StudyPlan(load_study(str(tiny_study), overrides)), Store(str(root))
+        make(store, [plan.preparation.validation, *plan.preparation.datasets.values()])
+        made[str(root)] = {
+            name: [store.record(step.artifact)["files"], store.verify(step.artifact)]
+            for name, step in plan.preparation.datasets.items()
+        }
+    there, here = made.values()
+    assert there == here
+    assert [problems for _, problems in there.values()] == [[], [], []]
 
 
 def test_a_large_file_goes_up_in_parts_and_comes_back_whole(

@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 from curricle.recipes.document_file import Documents
 from curricle.recipes.documents import Document, documents_table
 from curricle.recipes.dropped import DROPPED, Example, read_dropped
+from curricle.recipes.engine import IN_PROCESS, Engine
 from curricle.recipes.measuring import measure
 from curricle.recipes.specs.recipe import Recipe
 from curricle.recipes.specs.steps import Step
-from curricle.recipes.steps import DOCUMENTS, run_step
+from curricle.recipes.steps import ACCOUNTS, DOCUMENTS, run_step
 
 SEVEN_DOMAINS = Path(__file__).parents[3] / "shared" / "data"
 
@@ -65,15 +66,21 @@ def step_of(**settings: Any) -> Step:
     return Recipe.model_validate({"steps": (plain,)}).steps[0]
 
 
-def apply(step: Step, documents: pa.Table, seed: int = 0) -> Applied:
+def apply(
+    step: Step, source: pa.Table | Path, seed: int = 0, engine: Engine = IN_PROCESS
+) -> Applied:
     """Measure and run a step in a temporary folder."""
+    documents = Documents(source)
     with tempfile.TemporaryDirectory() as name:
         folder, measured = Path(name), None
         if step.measurement is not None:
             measured = folder / "measured"
             measured.mkdir()
-            measure(step.measurement, Documents(documents), measured)
-        (account,) = run_step(step, Documents(documents), measured, seed, folder)
+            measure(step.measurement, documents, measured, engine)
+        (account,) = run_step(step, documents, measured, seed, folder, engine=engine)
+        assert sorted(path.name for path in folder.iterdir() if path != measured) == [
+            *(DOCUMENTS, DROPPED, ACCOUNTS)
+        ]
         return Applied(pq.read_table(folder / DOCUMENTS), account, read_dropped(folder / DROPPED))
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from curricle.recipes.lsh import Shape, pairs_between, pairs_within, shape_for
+from curricle.recipes.hashing import mix
+from curricle.recipes.lsh import Shape, band_keys, pairs_between, pairs_of_keys, shape_for
 
 
 def by_brute_force(
@@ -23,7 +24,11 @@ def test_candidates_are_the_pairs_with_an_equal_band() -> None:
     signatures = draw.integers(0, 4, (60, 12)).astype(np.uint32)
     groups = draw.integers(0, 2, 60)
     shape = Shape(bands=4, rows=3)
-    found = {tuple(pair) for pair in pairs_within(signatures, shape, groups).tolist()}
+    found = {
+        tuple(pair)
+        for keys in band_keys(signatures, shape)
+        for pair in pairs_of_keys(keys ^ mix(groups.astype(np.uint64)), np.arange(60)).tolist()
+    }
     expected = by_brute_force(signatures, shape, groups.tolist())
     assert found == expected
     assert len(expected) > 20

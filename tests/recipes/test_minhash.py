@@ -1,41 +1,56 @@
-import functools
 import itertools
+import tempfile
 import zlib
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 import pytest
-from tests.recipes.made_up import SEVEN_DOMAINS, WORDS, jaccard, prose, word_ngrams
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from tests.recipes.engines import Pickling
+from tests.recipes.made_up import SEVEN_DOMAINS, WORDS, jaccard, prose, table_of, word_ngrams
 
-from curricle.recipes import lsh
+from curricle.recipes import engine as engine_module
+from curricle.recipes import lsh, shuffle
+from curricle.recipes import near_duplicates as near_duplicates_module
+from curricle.recipes.document_file import Documents
+from curricle.recipes.engine import IN_PROCESS, Engine, Work
 from curricle.recipes.jaccard import exact_jaccard
-from curricle.recipes.minhash import (
-    MinHashSettings,
-    Signatures,
-    estimated_similarity,
-    find_clusters,
-    sign,
-)
+from curricle.recipes.measuring import measure
+from curricle.recipes.minhash import MinHashSettings
+from curricle.recipes.near_duplicates import Clusters, Search, find_clusters, roots, unite
+from curricle.recipes.pairs import EstimatedSimilarity
 from curricle.recipes.shingles import shingle
+from curricle.recipes.specs.measurements import MinHashSignatures
 
 SETTINGS = MinHashSettings(threshold=0.7)
 
 
+def near_duplicates(
+    texts: list[str],
+    settings: MinHashSettings = SETTINGS,
+    groups: list[int] | None = None,
+    engine: Engine = IN_PROCESS,
+) -> Clusters:
+    documents = Documents(table_of({f"{n:05}": text for n, text in enumerate(texts)}))
+    shape = lsh.Shape(settings.bands, settings.rows)
+    search = Search(shape, settings.threshold, settings.ngram)
+    of_texts = np.zeros(len(texts), np.int64) if groups is None else np.array(groups)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Work(engine, Path(folder))
+        spec = MinHashSignatures(ngram=settings.ngram, permutations=shape.bands * shape.rows)
+        measure(spec, documents, Path(folder))
+        return find_clusters(search, documents, Path(folder), of_texts, work)
+
+
 def near_duplicate_clusters(texts: list[str], settings: MinHashSettings) -> npt.NDArray[np.int64]:
     """For each text the smallest index in its cluster."""
-    shingles = shingle(texts, settings.ngram)
-    signatures = sign(shingles, settings.bands * settings.rows)
-    clusters = find_clusters(
-        signatures,
-        np.zeros(len(texts), dtype=np.int64),
-        lsh.Shape(settings.bands, settings.rows),
-        functools.partial(exact_jaccard, shingles),
-        settings.threshold,
-    )
-    _, first, member = np.unique(clusters.labels, return_index=True, return_inverse=True)
-    return first[member]
+    return near_duplicates(texts, settings).labels
 
 
 def variants(seed: int, changes: int, words: int = 200) -> tuple[str, str]:
@@ -93,28 +108,53 @@ def test_chains_of_similar_documents_are_one_cluster() -> None:
     assert near_duplicate_clusters(chain, SETTINGS).tolist() == [0, 0, 0, 0]
 
 
-def test_signatures_estimate_the_similarity() -> None:
+def test_signatures_estimate_the_similarity(tmp_path: Path) -> None:
     pairs = [variants(seed, 4) for seed in range(40)]
-    signatures = sign(shingle([text for pair in pairs for text in pair], 5), 112)
-    indices = np.arange(80).reshape(40, 2)
+    documents = Documents(table_of({str(n): text for n, text in enumerate(sum(pairs, ()))}))
+    measure(MinHashSignatures(ngram=5, permutations=112), documents, tmp_path)
     exact = [jaccard(*pair) for pair in pairs]
-    estimated = estimated_similarity(signatures, indices)
+    estimated = EstimatedSimilarity(tmp_path)(np.arange(80).reshape(40, 2))
     # A share of 112 equal hashes has a standard deviation of at most 0.047; here is the mean of 40.
     assert np.mean(estimated - exact) == pytest.approx(0, abs=0.03)
 
 
 def test_only_documents_of_one_group_are_compared() -> None:
-    texts = [prose(1), prose(1), prose(1), prose(2)]
-    shingles = shingle(texts, 5)
-    clusters = find_clusters(
-        Signatures.join([sign(shingle(texts[:1], 5), 16), sign(shingle(texts[1:], 5), 16)]),
-        np.array([0, 0, 1, 1]),
-        lsh.Shape(8, 2),
-        functools.partial(exact_jaccard, shingles),
-        0.7,
-    )
-    assert clusters.labels[0] == clusters.labels[1] != clusters.labels[2]
+    clusters = near_duplicates([prose(1), prose(1), prose(1), prose(2)], groups=[0, 0, 1, 1])
+    assert clusters.labels.tolist() == [0, 0, 2, 3]
     assert np.array_equal(clusters.similarity, [1, 1, np.nan, np.nan], equal_nan=True)
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_blocks_partitions_and_engines_dont_change_the_clusters(
+    monkeypatch: pytest.MonkeyPatch, verified: bool
+) -> None:
+    texts = [text for seed in range(40) for text in variants(seed, (0, 1, 2, 30)[seed % 4])]
+    texts += [prose(1, 200).replace("road", f"road{number}") for number in range(20)]
+    settings = MinHashSettings() if verified else MinHashSettings(threshold=0.0)
+    whole = near_duplicates(texts, settings)
+    monkeypatch.setattr(near_duplicates_module, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(shuffle, "PARTITION_BYTES", 400)
+    monkeypatch.setattr(engine_module, "LEAST_BYTES", 500)
+    engine = Pickling()
+    parts = near_duplicates(texts, settings, engine=engine)
+    assert engine.mapped > 30
+    assert np.array_equal(parts.labels, whole.labels)
+    assert np.array_equal(parts.similarity, whole.similarity, equal_nan=True)
+    assert len(set(whole.labels.tolist())) < len(texts) - 30
+
+
+@given(st.integers(1, 30), st.lists(st.tuples(st.integers(0, 29), st.integers(0, 29)), max_size=60))
+def test_united_labels_are_the_components_of_scipy(
+    nodes: int, edges: list[tuple[int, int]]
+) -> None:
+    pairs = np.array([(a % nodes, b % nodes) for a, b in edges], np.int64).reshape(-1, 2)
+    labels = np.arange(nodes)
+    for part in np.array_split(pairs, 3):
+        unite(labels, part)
+    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(nodes, nodes))
+    components = connected_components(graph, directed=False)[1]
+    smallest = [int(np.flatnonzero(components == one)[0]) for one in components]
+    assert roots(labels, np.arange(nodes)).tolist() == smallest
 
 
 def _close_pairs(texts: list[str]) -> dict[tuple[int, int], float]:

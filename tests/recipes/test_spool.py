@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curricle.recipes import spool
-from curricle.recipes.spool import Spool, Spooled, in_portions
+from curricle.recipes.spool import RunWriter, Spool, Spooled, in_portions
 
 
 def _documents(count: int) -> list[Spooled]:
@@ -19,19 +19,23 @@ def _documents(count: int) -> list[Spooled]:
     ]
 
 
-@pytest.mark.parametrize("run_bytes", [1, 500, 1 << 20])
+@pytest.mark.parametrize(("run_bytes", "most"), [(1, 300), (1, 7), (500, 2), (1 << 20, 1)])
 def test_documents_come_back_sorted_however_many_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_bytes: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_bytes: int, most: int
 ) -> None:
     monkeypatch.setattr(spool, "RUN_BYTES", run_bytes)
-    documents, filled = _documents(300), Spool(tmp_path)
+    monkeypatch.setattr(spool, "MOST_RUNS", most)
+    documents, writer = _documents(300), RunWriter(tmp_path / "run")
     for document in documents:
-        filled.add(document)
-    assert list(filled) == list(filled) == sorted(documents)
+        writer.add(document)
+    writer.flush()
+    spooled = Spool(writer.runs)
+    assert list(spooled) == list(spooled) == sorted(documents)
+    assert len(list(tmp_path.iterdir())) <= most
 
 
-def test_a_spool_may_be_empty(tmp_path: Path) -> None:
-    assert list(Spool(tmp_path)) == []
+def test_a_spool_may_be_empty() -> None:
+    assert list(Spool([])) == []
 
 
 @given(st.lists(st.text(max_size=20)), st.integers(1, 40), st.integers(1, 5))

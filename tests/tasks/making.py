@@ -1,13 +1,15 @@
-"""Steps built in this process, without workers."""
+"""Makes steps without Prefect and without workers."""
 
 from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from curricle.core.store import Store
 from curricle.models.jobs import Job, run_job
 from curricle.models.placement import Placement
+from curricle.recipes.engine import IN_PROCESS, Engine
+from curricle.tasks.session import Session
 from curricle.tasks.step import Step, with_inputs
 
 
@@ -21,9 +23,14 @@ class InThisProcess:
         return run_job(job.to_message(Placement()))
 
 
-def make(store: Store, steps: Iterable[Step]) -> None:
+def session_of(engine: Engine = IN_PROCESS, store: Store | None = None) -> Session:
+    """As much of a session as steps need."""
+    return cast("Session", SimpleNamespace(engine=engine, store=store, pool=InThisProcess()))
+
+
+def make(store: Store, steps: Iterable[Step], engine: Engine = IN_PROCESS) -> None:
     """Build steps, inputs first."""
-    session: Any = SimpleNamespace(store=store, pool=InThisProcess())
+    session = session_of(engine, store)
     for step in with_inputs(list(steps)):
 
         def build(folder: Path, step: Step = step) -> Any:

@@ -1,17 +1,17 @@
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from tests.tasks.making import session_of
 
 from curricle.core.store import Artifact, Store
 from curricle.recipes.loading import load_study
 from curricle.tasks.documents import DocumentsStep, MeasurementStep
 from curricle.tasks.dropped import dropped_of, render_dropped
 from curricle.tasks.plan import StudyPlan
-from curricle.tasks.session import Session
 from curricle.tasks.step import Step, with_inputs
 
 COPIES = {"step": "duplicate-documents"}
@@ -52,8 +52,7 @@ def study(tiny_study: Path) -> Path:
 
 
 def build(step: Step, inputs: Mapping[str, Path], folder: Path) -> Mapping[str, Any] | None:
-    """Steps over documents need nothing of a session."""
-    return step.build(cast("Session", None), inputs, folder)
+    return step.build(session_of(), inputs, folder)
 
 
 def make(plan: StudyPlan, store: Store) -> list[Step]:

@@ -114,7 +114,8 @@ def _read_texts(data: str) -> "list[Text]":
     """
     from curricle.models.documents import Text
     from curricle.recipes.documents import Drops
-    from curricle.recipes.sources.files import known_files, read
+    from curricle.recipes.sources import read_source
+    from curricle.recipes.sources.files import known_files
     from curricle.recipes.specs.sources import FilesSource
 
     columns = _columns([Path(file.path) for file in known_files(data)])
@@ -122,7 +123,7 @@ def _read_texts(data: str) -> "list[Text]":
     id_column = ID if ID in columns else None
     source = FilesSource(source="files", path=data, id_column=id_column, **place)
     drops = Drops()
-    texts = [Text(found.domain, found.id, found.text) for found in read(source, drops)]
+    texts = [Text(found.domain, found.id, found.text) for found in read_source(source, 0, drops)]
     if not texts:
         raise InputError(
             f"data {data}: no usable text",

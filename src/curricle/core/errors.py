@@ -1,5 +1,8 @@
 """The one error tree: what the user can mend, and everything else."""
 
+import functools
+from typing import Any
+
 
 class CurricleError(Exception):
     """Base of every error this package raises on purpose."""
@@ -14,6 +17,11 @@ class InputError(CurricleError):
     def __init__(self, found: str, *, expected: str, fix: str) -> None:
         super().__init__(found, expected, fix)
         self.found, self.expected, self.fix = found, expected, fix
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How the error travels from the process of a shard to the one that prints it."""
+        make = functools.partial(InputError, self.found, expected=self.expected, fix=self.fix)
+        return make, ()
 
     def __str__(self) -> str:
         text = f"{self.found}, expected {self.expected}, fix: {self.fix}"

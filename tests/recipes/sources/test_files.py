@@ -185,8 +185,15 @@ def test_strings_of_all_types_and_bytes_are_text(tmp_path: Path) -> None:
 
 
 def _cut_parquet(path: Path) -> None:
+    """Without the end, which says where everything is."""
     pq.write_table(pa.table({"text": ["some text"] * 5_000}), path)
     path.write_bytes(path.read_bytes()[:-200])
+
+
+def _half_a_parquet(path: Path) -> None:
+    pq.write_table(pa.table({"text": [f"text {number}" for number in range(5_000)]}), path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
 
 
 def _spoilt_page(path: Path) -> None:
@@ -232,6 +239,7 @@ def _cut_arrow(path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.parquet", _cut_parquet, r"a\.parquet: can't be read from row 0 on"),
+        ("a.parquet", _half_a_parquet, r"a\.parquet: can't be read from row 0 on"),
         ("a.parquet", _spoilt_page, r"a\.parquet: can't be read from row 2000 on"),
         ("a.jsonl.gz", _cut_gzip, r"a\.jsonl\.gz: can't be read from row [1-9]\d* on"),
         ("a.jsonl.zst", _cut_zstd, r"a\.jsonl\.zst: can't be read from row [1-9]\d* on"),

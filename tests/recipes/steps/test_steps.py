@@ -7,10 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.recipes.engines import Pickling
 from tests.recipes.made_up import apply, prose, step_of, table_of
 
 from curricle.core.errors import InputError
-from curricle.recipes import document_file
+from curricle.recipes import document_file, shuffle
+from curricle.recipes import engine as engine_module
 from curricle.recipes.document_file import Documents
 from curricle.recipes.documents import write_documents
 from curricle.recipes.dropped import DROPPED, EXAMPLES, EXCERPT, read_dropped
@@ -85,6 +87,25 @@ def test_batches_dont_change_the_result(
     assert batched.table.equals(whole.table)
     assert batched.account == whole.account
     assert batched.dropped == whole.dropped
+
+
+@pytest.mark.parametrize("settings_of", STEPS, ids=NAMES)
+def test_shards_and_engines_dont_change_the_result(
+    settings_of: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {f"{n:02}": prose(n % 17, 30 + n) + "- ...\n" * (n % 3) for n in range(60)}
+    documents = pa.concat_tables([table_of(texts), table_of({"x": prose(3, 33)}, "other")])
+    whole = apply(step_of(**settings_of), documents, seed=1)
+    pq.write_table(documents, tmp_path / "documents.parquet", row_group_size=3)
+    monkeypatch.setattr(engine_module, "LEAST_BYTES", 3_000)
+    monkeypatch.setattr(shuffle, "PARTITION_BYTES", 3_000)
+    engine = Pickling()
+    parts = apply(step_of(**settings_of), tmp_path / "documents.parquet", 1, engine)
+    assert parts.table.equals(whole.table)
+    assert parts.account == whole.account
+    assert parts.dropped == whole.dropped
+    # A step that picks documents by their domain has nothing to map.
+    assert engine.mapped > 4 or settings_of["step"] == "select"
 
 
 def test_steps_write_documents_examples_and_all_accounts_so_far(tmp_path: Path) -> None:

@@ -1,0 +1,152 @@
+"""Shards mapped by Prefect's task runners: on this machine's cores, on Dask, or on Ray."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
+from prefect.utilities.annotations import quote
+
+from curricle.core.errors import InputError
+from curricle.recipes.specs.preparation import Preparation
+
+# Shards that wait or are worked on, for each worker: enough to keep it busy, few enough to bound
+# the values that wait here for their turn.
+AHEAD = 2
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def shard(function: Callable[[Item], Value], item: Item) -> Value:
+    """Work on one shard, with one thread: there is a worker a core."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    return function(item)
+
+
+class TaskRunnerEngine:
+    """Maps shards as tasks of one of Prefect's task runners, which is started by the first map.
+
+    Safe to use from several threads. A map of a single shard is done here.
+    """
+
+    def __init__(self, preparation: Preparation) -> None:
+        self._preparation = preparation
+        self._workers = preparation.workers or len(os.sched_getaffinity(0))
+        self._runner: TaskRunner[PrefectFuture[Any]] | None = None
+        self._lock = threading.Lock()
+
+    def map(self, function: Callable[[Item], Value], items: Sequence[Item]) -> Iterator[Value]:
+        """The value of each item, in their order. Raises what the function raises.
+
+        Raises InputError if the engine isn't installed, or there is no cluster at the address.
+        """
+        alone = self._preparation.engine == "local" and self._workers == 1
+        if len(items) < 2 or alone:
+            yield from map(function, items)
+            return
+        runner, named = self._started(), shard.with_options(name=_name_of(function))
+        waiting: deque[PrefectFuture[Any]] = deque()
+        try:
+            for item in items:
+                # Quoted, or Prefect would walk through the item in search of futures.
+                parameters = {"function": quote(function), "item": quote(item)}
+                waiting.append(runner.submit(named, parameters))
+                if len(waiting) > AHEAD * self._workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.wait()
+
+    def close(self) -> None:
+        """End the processes, or leave the cluster; another map starts anew."""
+        with self._lock:
+            if self._runner is not None:
+                self._runner.__exit__(None, None, None)
+            self._runner = None
+
+    def _started(self) -> TaskRunner[PrefectFuture[Any]]:
+        with self._lock:
+            if self._runner is None:
+                runner = _runner_of(self._preparation, self._workers)
+                try:
+                    started = runner.__enter__()
+                    # Dask's connects when its client is first asked for, others have none.
+                    getattr(started, "client", None)
+                except (OSError, ConnectionError, TimeoutError) as error:
+                    raise _unreachable(self._preparation, error) from None
+                self._runner = started
+            return self._runner
+
+
+def _runner_of(preparation: Preparation, workers: int) -> Any:
+    try:
+        match preparation.engine:
+            case "local":
+                return ProcessPoolTaskRunner(max_workers=workers, initializer=_end_with_parent)
+            case "dask":
+                return _dask_runner(preparation.address, workers)
+            case "ray":
+                return _ray_runner(preparation.address, workers)
+    except ImportError as error:
+        engine = preparation.engine
+        raise InputError(
+            f"preparation.engine {engine}: {error}",
+            expected=f"the packages of the extra {engine}",
+            fix=f"pip install 'curricle[{engine}]', or choose another engine",
+        ) from None
+
+
+def _dask_runner(address: str | None, workers: int) -> Any:
+    from prefect_dask.task_runners import DaskTaskRunner
+
+    if address:
+        return DaskTaskRunner(address=address)
+    local = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
+    return DaskTaskRunner(cluster_kwargs=local)
+
+
+def _ray_runner(address: str | None, workers: int) -> Any:
+    from prefect_ray.task_runners import RayTaskRunner
+
+    if address:
+        return RayTaskRunner(address=address)
+    return RayTaskRunner(init_kwargs={"num_cpus": workers, "include_dashboard": False})
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it does, even by SIGKILL, and not before."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _name_of(function: Any) -> str:
+    """What Prefect shows of a shard's task."""
+    plain = getattr(function, "func", function)
+    return str(getattr(plain, "__name__", plain)).strip("_").replace("_", " ")
+
+
+def _unreachable(preparation: Preparation, error: Exception) -> InputError:
+    return InputError(
+        f"preparation.engine {preparation.engine} at {preparation.address or 'this machine'}: "
+        f"{error or type(error).__name__}",
+        expected="a cluster that answers",
+        fix="check preparation.address, or leave it out to start a cluster here",
+    )
