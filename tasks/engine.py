@@ -12,7 +12,6 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
-from prefect.utilities.annotations import quote
 
 from curricle.core.errors import InputError
 from curricle.recipes.specs.preparation import Preparation
@@ -25,11 +24,22 @@ Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 
+class Shard:
+    """A function and what it is to work on.
+
+    No collection and no dataclass, or Prefect would walk through it in search of futures, and Dask
+    call a tuple that begins with a function.
+    """
+
+    def __init__(self, function: Callable[[Any], Any], item: Any) -> None:
+        self.function, self.item = function, item
+
+
 @task(cache_policy=NO_CACHE, persist_result=False)
-def shard(function: Callable[[Item], Value], item: Item) -> Value:
+def work_on(shard: Shard) -> Any:
     """Work on one shard, with one thread: there is a worker a core."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    return function(item)
+    return shard.function(shard.item)
 
 
 class TaskRunnerEngine:
@@ -53,13 +63,11 @@ class TaskRunnerEngine:
         if len(items) < 2 or alone:
             yield from map(function, items)
             return
-        runner, named = self._started(), shard.with_options(name=_name_of(function))
+        runner, named = self._started(), work_on.with_options(name=_name_of(function))
         waiting: deque[PrefectFuture[Any]] = deque()
         try:
             for item in items:
-                # Quoted, or Prefect would walk through the item in search of futures.
-                parameters = {"function": quote(function), "item": quote(item)}
-                waiting.append(runner.submit(named, parameters))
+                waiting.append(runner.submit(named, {"shard": Shard(function, item)}))
                 if len(waiting) > AHEAD * self._workers:
                     yield waiting.popleft().result()
             while waiting:
