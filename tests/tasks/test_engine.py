@@ -5,6 +5,7 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,8 @@ def dask_timeouts() -> dict[str, Any]:
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "prefect_ray", None)
+    monkeypatch.setitem(sys.modules, "prefect_ray", None)
+    monkeypatch.setitem(sys.modules, "prefect_ray.task_runners", None)
     engine = TaskRunnerEngine(Preparation(engine="ray"))
     with pytest.raises(InputError, match=r"fix: pip install 'curricle\[ray\]'"):
         list(engine.map(process_id, [1, 2]))
