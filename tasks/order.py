@@ -128,9 +128,9 @@ class SortedOrderStep(OrderStep):
     @property
     def spec(self) -> Mapping[str, Any]:
         """Score and arrangement."""
-        settings = self.order.model_dump(mode="json", exclude={"scores", "folds"})
-        folds = {"folds": self.order.folds} if self.order.direction == "interleaved" else {}
-        return {"order": "sorted", **settings, **folds}
+        order = self.order
+        folds = {"folds": order.folds} if order.direction == "interleaved" else {}
+        return {"order": "sorted", "by": order.score, "direction": order.direction, **folds}
 
     @property
     def inputs(self) -> Mapping[str, Step]:

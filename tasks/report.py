@@ -272,7 +272,9 @@ def describe(recipe: Mapping[str, Any]) -> str:
     if recipe["mix"]:
         parts.append(f"mix {_mix(recipe['mix'])}")
     if recipe["order"]:
-        parts.append(f"by {recipe['order']['by']}, {recipe['order']['direction']}")
+        by = recipe["order"]["by"]
+        score = by["column"] if isinstance(by, Mapping) else by
+        parts.append(f"by {score}, {recipe['order']['direction']}")
     return "; ".join(parts) or "as it is"
 
 

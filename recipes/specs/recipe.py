@@ -4,7 +4,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from curricle.core.scores_file import column_of
 from curricle.recipes.specs.base import Spec, refuse
+from curricle.recipes.specs.measurements import GivenScores
 from curricle.recipes.specs.mix import Mix
 from curricle.recipes.specs.steps import Step
 from curricle.recipes.text_statistics import STATISTICS
@@ -54,12 +56,13 @@ class OrderSpec(Spec):
     """The same samples as a random order, arranged by a score of each sample.
 
     `by` is `unigram-entropy` (of the sample's tokens), a statistic of the documents it was cut from
-    (its mean over the sample's tokens), or with `scores`, the address of a scores artifact of the
-    same dataset, one of its columns. `v-shaped` falls to the lowest score and rises again;
-    `interleaved` rises `folds` times, through every `folds`-th sample each.
+    (its mean over the sample's tokens), a column of a table with a number for each document, or
+    with `scores`, the address of a scores artifact of the same dataset, one of its columns.
+    `v-shaped` falls to the lowest score and rises again; `interleaved` rises `folds` times, through
+    every `folds`-th sample each.
     """
 
-    by: str
+    by: str | GivenScores
     scores: str | None = None
     direction: Direction = "ascending"
     folds: Annotated[int, Field(ge=2)] = 3
@@ -67,7 +70,9 @@ class OrderSpec(Spec):
     @model_validator(mode="after")
     def _score_is_known(self) -> Self:
         known = (UNIGRAM_ENTROPY, *STATISTICS)
-        if self.scores is None and self.by not in known:
+        if isinstance(self.by, GivenScores):
+            self._check_table(self.by)
+        elif self.scores is None and self.by not in known:
             refuse(
                 f"order by {self.by!r}",
                 f"one of {', '.join(known)}",
@@ -77,10 +82,29 @@ class OrderSpec(Spec):
             refuse(f"folds with {self.direction}", "folds with interleaved alone", "remove folds")
         return self
 
+    def _check_table(self, table: GivenScores) -> None:
+        if self.scores is not None:
+            refuse(
+                "order by a table, and scores beside it",
+                "one of the two",
+                "remove scores: the table stands in by",
+            )
+        if table.missing == "drop":
+            refuse(
+                "an order by a table with missing: drop",
+                "a number for every document: an order leaves none out",
+                "filter the documents first, or remove missing",
+            )
+
+    @property
+    def score(self) -> str:
+        """The score's name."""
+        return self.by.column if isinstance(self.by, GivenScores) else self.by
+
     @property
     def column(self) -> str:
         """The column of the scores."""
-        return self.by if self.scores else self.by.replace("-", "_")
+        return self.score if self.scores else column_of(self.score)
 
 
 class Recipe(Spec):

@@ -2,14 +2,14 @@
 
 from curricle.core.jobs import SampleStatisticsSpec
 from curricle.recipes.ordering import Part
-from curricle.recipes.specs.measurements import Statistics
+from curricle.recipes.specs.measurements import GivenScores, Statistics
 from curricle.recipes.specs.recipe import UNIGRAM_ENTROPY, OrderSpec
 from curricle.tasks.dataset import DatasetStep
 from curricle.tasks.documents import MeasurementStep
 from curricle.tasks.given_scores import GivenScoresStep
 from curricle.tasks.order import OrderStep, Pool, RandomOrderStep, SortedOrderStep
 from curricle.tasks.plan.preparation import Preparation
-from curricle.tasks.sample_scores import DocumentScoresStep
+from curricle.tasks.sample_scores import DocumentColumnStep, DocumentScoresStep
 from curricle.tasks.scores import SampleStatisticsStep
 from curricle.tasks.step import Step
 
@@ -38,7 +38,9 @@ class Orders:
         """The scores that an order is made by."""
         length = self.study.tokenizer.sequence_length
         if order.scores is not None:
-            return GivenScoresStep(order.scores, order.by, dataset, length)
+            return GivenScoresStep(order.scores, order.column, dataset, length)
+        if isinstance(order.by, GivenScores):
+            return DocumentColumnStep(order.score, order.by, dataset, length)
         if order.by != UNIGRAM_ENTROPY:
             measured = MeasurementStep(Statistics(names=(order.by,)), dataset.documents)
             return DocumentScoresStep(order.by, order.column, measured, dataset, length)

@@ -74,9 +74,40 @@ def test_given_scores_must_be_of_the_same_dataset(study: Path, tmp_path: Path) -
         _ = missing.artifact
 
 
+def test_samples_are_ordered_by_a_table(study: Path, tmp_path: Path) -> None:
+    first = _order(study, tmp_path, "{by: words}")
+    store = Store(str(tmp_path / "made"))
+    make(store, [first.random.dataset])
+    dataset = store.folder(first.random.dataset.artifact)
+    ids = pq.read_table(dataset / "documents.parquet")["id"].to_pylist()
+    quality = np.random.default_rng(0).permutation(len(ids)).astype(float)
+    table = tmp_path / "signals.parquet"
+    pq.write_table(pa.table({"id": ids, "how-good": quality}), table)
+    order = _order(
+        study, tmp_path, f"{{by: {{scores: {table}, column: how-good}}, direction: descending}}"
+    )
+    make(store, [order])
+    scores = read_scores(store.folder(order.scores.artifact), "how_good")
+    read = scores[read_order(store.folder(order.artifact), len(scores))]
+    assert np.all(np.diff(read) <= 0)
+    assert scores.min() < scores.mean() < scores.max()
+
+    pq.write_table(pa.table({"id": ids, "how-good": quality[::-1]}), table)
+    other = _order(study, tmp_path, f"{{by: {{scores: {table}, column: how-good}}}}")
+    assert other.scores.artifact != order.scores.artifact
+
+
 @pytest.mark.parametrize(
     ("order", "message"),
     [
+        (
+            "{by: {scores: a.parquet, column: c}, scores: s/scores/n/f}",
+            "order by a table, and scores beside it, expected one of the two",
+        ),
+        (
+            "{by: {scores: a.parquet, column: c, missing: drop}}",
+            "an order by a table with missing: drop, expected a number for every document",
+        ),
         ("{by: wrods}", "order by 'wrods', expected one of unigram-entropy, characters"),
         ("{by: words, folds: 3}", "folds with ascending, expected folds with interleaved alone"),
         ("{by: words, direction: interleaved, folds: 1}", "folds: 1, expected greater than or"),
