@@ -1,5 +1,6 @@
 """Makes steps without Prefect and without workers."""
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +21,9 @@ class InThisProcess:
 
     def run(self, job: Job) -> dict[str, Any]:
         """Run the job here and now."""
-        return run_job(job.to_message(Placement()))
+        started = time.monotonic()
+        facts = run_job(job.to_message(Placement()))
+        return {**facts, "seconds": time.monotonic() - started}
 
 
 def session_of(engine: Engine = IN_PROCESS, store: Store | None = None) -> Session:

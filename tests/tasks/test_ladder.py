@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 from tests.ladders import LADDER
+from tests.tasks.making import make
 
 from curricle.core.errors import InputError
 from curricle.core.order_file import read_order
@@ -18,8 +18,6 @@ from curricle.core.scores_file import read_scores
 from curricle.core.store import Store
 from curricle.core.token_dataset import TokenDataset
 from curricle.models.flops import training_flops_per_token
-from curricle.models.jobs import Job, run_job
-from curricle.models.placement import Placement
 from curricle.recipes.loading import load_ladder
 from curricle.recipes.specs.curricula import Stages
 from curricle.tasks.ladder.costing import costs_to_plain, render_costs
@@ -27,7 +25,6 @@ from curricle.tasks.ladder.finding import ScalingStep, schedules_of
 from curricle.tasks.ladder.plan import LadderPlan
 from curricle.tasks.ladder.tables import read_tables
 from curricle.tasks.plans import results_of, write_report_of
-from curricle.tasks.step import Step, with_inputs
 
 # Some 180 jobs of a tenth of a second; a machine that is busy with other things takes longer.
 pytestmark = pytest.mark.timeout(900)
@@ -42,24 +39,6 @@ def plan_of(folder: Path, *overrides: str) -> LadderPlan:
 @pytest.fixture
 def plan(tmp_path: Path) -> LadderPlan:
     return plan_of(tmp_path)
-
-
-class InThisProcess:
-    """A pool that runs each job at once."""
-
-    def run(self, job: Job) -> dict[str, Any]:
-        return run_job(job.to_message(Placement()))
-
-
-def make(store: Store, steps: list[Step]) -> None:
-    session: Any = SimpleNamespace(store=store, pool=InThisProcess())
-    for step in with_inputs(steps):
-
-        def build(folder: Path, step: Step = step) -> Any:
-            inputs = {role: store.folder(item.artifact) for role, item in step.inputs.items()}
-            return step.build(session, inputs, folder)
-
-        store.produce(step.request, build)
 
 
 @pytest.fixture(scope="module")
