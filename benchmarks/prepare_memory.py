@@ -41,7 +41,7 @@ recipes:
       - {{step: gopher-repetition}}
 proxy: {{num_layers: 1, width: 16, num_heads: 1, tokens: 4096, learning_rates: [1e-3]}}
 target: {{num_layers: 1, width: 16, num_heads: 1, tokens: 4096, learning_rate: 1e-3, confirm: 2}}
-scoring: {{tokens: 4096, learning_rate: 1e-3}}
+scoring: {{tokens: 100000, learning_rate: 1e-3}}
 evaluation: {{tokens_per_domain: 512, multiple_choice: null, sharpness: null}}
 """
 
