@@ -31,6 +31,8 @@ from curricle.tasks.plans import plan_of
 from curricle.tasks.session import open_session
 
 FLUSH_SECONDS = 6.0
+# Tells a server, and whoever looks at its environment, which process has started it.
+STARTED_BY = "CURRICLE_STARTED_BY"
 UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.SCHEDULED]
 
 
@@ -40,6 +42,7 @@ def run_local(flow_name: str, study: str, overrides: Sequence[str]) -> Outcome:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     _end_orphaned_servers()
+    os.environ[STARTED_BY] = str(os.getpid())
     flow = getattr(importlib.import_module(f"curricle.flows.{flow_name}"), flow_name)
     # Joining the heartbeat's thread costs a second per flow; heartbeats serve workers alone.
     with (
@@ -67,15 +70,21 @@ def run_local(flow_name: str, study: str, overrides: Sequence[str]) -> Outcome:
 def _end_orphaned_servers() -> None:
     """End ephemeral Prefect servers over this study's database whose starter was killed.
 
-    Prefect ends its server when its process ends in order; after SIGKILL the server would stay.
+    Prefect ends its server when its process ends in order; after SIGKILL the server would stay, as
+    the child of another process than the one that it was told it was started by.
     """
-    home = f"PREFECT_HOME={os.environ.get('PREFECT_HOME', '')}".encode()
+    home = os.environ.get("PREFECT_HOME")
+    if home is None:
+        return
     for process in Path("/proc").glob("[0-9]*"):
         if b"prefect.server.api.server" not in _read(process / "cmdline"):
             continue
+        variables = _read(process / "environ").decode(errors="replace").split("\0")
+        told = dict(variable.partition("=")[::2] for variable in variables)
         parent = re.search(rb"PPid:\t(\d+)", _read(process / "status"))
-        starter = Path("/proc", parent[1].decode(), "environ") if parent else process
-        if home in _read(process / "environ") and home not in _read(starter):
+        if told.get("PREFECT_HOME") != home or STARTED_BY not in told or parent is None:
+            continue
+        if told[STARTED_BY] != parent[1].decode():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(process.name), signal.SIGTERM)
 
