@@ -1,6 +1,9 @@
+import fcntl
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -77,3 +80,19 @@ def test_nothing_is_swept_where_there_are_no_locks(
     monkeypatch.undo()
     staging.sweep(tmp_path)
     assert not kept.exists()
+
+
+def test_a_folder_whose_writer_died_before_it_named_it_goes_after_a_while(tmp_path: Path) -> None:
+    fresh, old, held = (tmp_path / f"new:{name}" for name in ("fresh", "old", "held"))
+    for folder in (fresh, old, held):
+        folder.mkdir()
+    long_ago = time.time() - 2 * staging.NAMING_SECONDS
+    for folder in (old, held):
+        os.utime(folder, (long_ago, long_ago))
+    descriptor = os.open(held, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        staging.sweep(tmp_path)
+    finally:
+        os.close(descriptor)
+    assert {path.name for path in tmp_path.iterdir()} == {"new:fresh", "new:held"}

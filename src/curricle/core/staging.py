@@ -11,10 +11,12 @@ import fcntl
 import os
 import shutil
 import socket
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+NAMING_SECONDS = 60.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -35,10 +37,18 @@ def new_folder(root: Path) -> Iterator[Path]:
 
 def sweep(root: Path) -> None:
     """Remove folders below `root` whose writers, processes of this machine, are dead."""
-    for folder in root.glob(f"{_machine()}:*"):
+    unnamed = [folder for folder in root.glob("new:*") if _is_old(folder)]
+    for folder in (*root.glob(f"{_machine()}:*"), *unnamed):
         with contextlib.suppress(FileNotFoundError), _opened(folder) as descriptor:
             if _lock(descriptor):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_old(folder: Path) -> bool:
+    """Whether it lies there for longer than a living writer takes to lock and name its folder."""
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - folder.stat().st_mtime > NAMING_SECONDS
+    return False
 
 
 def _lock(descriptor: int) -> bool:
