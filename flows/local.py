@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import socket
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -103,7 +102,9 @@ def _leave(number: int, frame: object) -> NoReturn:
     Winding down in order would talk to a server that the same Ctrl-C has ended.
     """
     del frame
-    print("interrupted: the same command goes on from here", file=sys.stderr, flush=True)
+    # Not print: a signal that comes while this thread is printing would raise from it (reentrant
+    # call), and the run would wind down in order after all.
+    os.write(2, b"interrupted: the same command goes on from here\n")
     os._exit(128 + number)
 
 
