@@ -12,22 +12,9 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from tests.flows.loopback import answers, free_port
 
 PROGRAM = Path(sys.executable).parent / "curricle"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2):
-            return True
-    except OSError:
-        return False
 
 
 @pytest.mark.timeout(180)
