@@ -56,12 +56,18 @@ def test_every_kernel_is_among_the_launches() -> None:
         importlib.import_module(f"curricle.kernels.{path.parent.name}.triton_kernels")
         for path in (ROOT / "kernels").glob("*/triton_kernels.py")
     ]
-    kernels = {
-        id(value)
+    functions = [
+        value
         for module in modules
-        for name, value in vars(module).items()
-        if isinstance(value, JITFunction) and name.endswith("_kernel")  # others are parts of them
-    }
+        for value in vars(module).values()
+        if isinstance(value, JITFunction)
+    ]
+    launched = {id(launch.kernel) for launch in script.LAUNCHES}
+    parts = [each for each in functions if id(each) not in launched]
+    for part in parts:  # of a kernel, compiled with it
+        sources = [launch.kernel.src for launch in script.LAUNCHES]
+        assert any(f"{part.__name__})" in source for source in sources), part.__name__
+    kernels = {id(each) for each in functions} - {id(part) for part in parts}
     assert len(kernels) >= len(modules) > 0
     assert kernels == {id(launch.kernel) for launch in script.LAUNCHES}
 
