@@ -31,13 +31,29 @@ class ScoredText:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SweepVariant:
+    """What another sweep over some of the recipes found, with another family, size or setting.
+
+    `rankings` by learning rate; `check` compares its ways of ranking with the tuned target.
+    """
+
+    name: str
+    rankings: Mapping[float, Ranking]
+    check: TableRanking | None = None
+
+    def by_place(self) -> dict[str, Ranking]:
+        """The rankings by variant and rate, as tables name them."""
+        return {f"{self.name}, {rate(value)}": found for value, found in self.rankings.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportContent:
     """A study's results so far.
 
     `status` and `created` are shown as they are. `tiny` and `standard` rank the recipes at the two
     rates, `confirmation` at the target's size, `domains` per domain at the tiny rate. `band` are
-    the usable rates, `check` compares ways of ranking with the tuned target, `alignment` has
-    columns recipe, seed, gradient_cosine, update_cosine, gain.
+    the usable rates, `check` compares ways of ranking with the tuned target, `variants` are the
+    sweep's others, `alignment` has columns recipe, seed, gradient_cosine, update_cosine, gain.
 
     `comparisons` hold each curriculum's arm against the random order and, where asked for, against
     its own controls; `curricula` names the arms that are in question rather than controls.
@@ -62,6 +78,7 @@ class ReportContent:
     standard: Ranking | None = None
     confirmation: Ranking | None = None
     check: TableRanking | None = None
+    variants: tuple[SweepVariant, ...] = ()
     band: UsableBand | None = None
     alignment: pd.DataFrame | None = None
     domains: Mapping[str, Ranking] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from curricle.analysis import formatting
+from curricle.analysis.agreement import Agreement, agreement_of
 from curricle.analysis.content import ReportContent
 from curricle.analysis.findings import findings_of
 from curricle.analysis.methods_text import methods_text
@@ -29,6 +30,7 @@ def render_summary(content: ReportContent, report_path: str | None = None) -> st
         _band(content),
         _confirmation(content),
         _check(content),
+        _variants(content),
         _arms(content),
         _costs(content),
         _cautions(content),
@@ -168,6 +170,28 @@ def _check(content: ReportContent) -> str:
     if check is None or check.methods is None:
         return ""
     return methods_text(check.methods, check.methods.of(AVERAGE), check.target[AVERAGE])
+
+
+def _variants(content: ReportContent) -> str:
+    """How far each variant of the proxy ranks as the study's own does."""
+    if content.tiny is None or not content.variants:
+        return ""
+    found = {name: x for one in content.variants for name, x in one.by_place().items()}
+    rows = [_variant(name, agreement_of(ranking, content.tiny)) for name, ranking in found.items()]
+    title = "Variants of the proxy, against the study's own ranking at the tiny rate (candidates)"
+    header = ("variant", "n", "rho", "pairs alike", "flips", "sure")
+    return "\n".join([title, table(header, rows, frozenset({0}))])
+
+
+def _variant(name: str, found: Agreement) -> list[str]:
+    return [
+        name,
+        str(len(found.recipes)),
+        formatting.number(found.spearman, 2),
+        formatting.percent(found.decision_accuracy),
+        str(len(found.flips)),
+        str(len(found.sure_flips)),
+    ]
 
 
 def _arms(content: ReportContent) -> str:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from curricle.analysis.accuracies import accuracy_table
 from curricle.analysis.cautions import Caution, movement_cautions
-from curricle.analysis.content import ReportContent
+from curricle.analysis.content import ReportContent, SweepVariant
 from curricle.analysis.costs import costs_of
 from curricle.analysis.documents import DocumentComparison, compare_documents
 from curricle.analysis.multiple_choice import LetterReport, letter_report
@@ -33,6 +33,7 @@ from curricle.recipes.study import Study
 from curricle.tasks.comparisons import by_schedule, charges_of, comparisons_of, main_targets
 from curricle.tasks.evaluation import EvaluationStep
 from curricle.tasks.plan import RANDOM, StudyPlan
+from curricle.tasks.plan.methods import MethodsPlan
 from curricle.tasks.results import collect_results
 from curricle.tasks.score_quality import scored_samples
 from curricle.tasks.session import Session
@@ -121,7 +122,8 @@ def gather(plan: StudyPlan, store: Store) -> ReportContent:
         standard_rate=plan.study.proxy.standard_rate,
         **rankings,
         **_band(plan, store),
-        check=_check(plan, store),
+        check=_check(plan.methods[0], store),
+        variants=tuple(_variants(plan, store)),
         comparisons=comparisons_of(targets, labels),
         by_schedule=by_schedule(plan, results),
         curricula=tuple(labels),
@@ -157,9 +159,17 @@ def _rankings(plan: StudyPlan, store: Store) -> dict[str, Any]:
     return found
 
 
-def _check(plan: StudyPlan, store: Store) -> TableRanking | None:
+def _variants(plan: StudyPlan, store: Store) -> Iterator[SweepVariant]:
+    """The rankings of the sweep's variants that there are."""
+    for ranking, methods in zip(plan.rankings[1:], plan.methods[1:], strict=True):
+        made = {rate: step.read(store) for rate, step in ranking.made(store).items()}
+        if made:
+            yield SweepVariant(name=ranking.sweep.name, rankings=made, check=_check(methods, store))
+
+
+def _check(methods: MethodsPlan, store: Store) -> TableRanking | None:
     """Ways of ranking beside the tuned target, if they have been compared."""
-    step = plan.methods[0].present(store)
+    step = methods.present(store)
     return step.read(store) if step is not None and store.exists(step.artifact) else None
 
 

@@ -20,6 +20,7 @@ from curricle.analysis.report.recipes import (
     ranking_section,
     rates_section,
 )
+from curricle.analysis.report.variants import variants_section
 from curricle.analysis.results import AVERAGE
 
 __all__ = ["ReportContent", "ScoredText", "render_report"]
@@ -36,6 +37,7 @@ def render_report(content: ReportContent) -> str:
         "Rates": rates_section(content),
         "Band": band_section(content),
         "Methods": _methods(content),
+        "Variants": variants_section(content),
         "Confirmation": confirmation_section(content),
         "Curricula": curricula_section(content),
         **evaluation_sections(content),

@@ -42,12 +42,17 @@ def methods_section(methods: Methods, proxies: Mapping[str, Ranking], target: Ra
             plots.to_svg(plots.agreement_figure(methods.agreements), "method-agreement"),
             "Bold: the interval over recipes leaves zero out.",
         ),
-        markup.table(_COLUMNS, _rows(methods, target)),
+        methods_table(methods, target),
     ]
     if methods.differences:
         parts.append(markup.table(_DIFFERENCE, (_difference(item) for item in methods.differences)))
     parts += [_flips(item) for item in methods.of(AVERAGE) if item.agreement.flips]
     return markup.section(markup.anchor(TITLE), TITLE, *parts)
+
+
+def methods_table(methods: Methods, target: Ranking) -> Markup:
+    """Every method in every place: agreement, regret, cost."""
+    return markup.table(_COLUMNS, _rows(methods, target))
 
 
 def _lead(methods: Methods) -> str:

@@ -1,6 +1,7 @@
 """The report's sections about recipes: ranking, rates, domains, pairs, confirmation."""
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 
 from curricle.analysis import formatting, plots
 from curricle.analysis.agreement import Agreement, agreement_of
@@ -8,6 +9,9 @@ from curricle.analysis.content import ReportContent
 from curricle.analysis.ranked import PairComparison, RankedRecipe, Ranking
 from curricle.analysis.report import markup
 from curricle.analysis.report.markup import Column, Markup, Part, Value
+
+Named = tuple[str, Ranking]
+"""A ranking and where it was made."""
 
 _MOST_PAIRS = 500
 _MOST_IN_FLOW = 60
@@ -58,7 +62,7 @@ def rates_section(content: ReportContent) -> Markup | None:
                 "and both sides are sure. Dark: it changes places, perhaps by chance.",
             )
         )
-    parts.append(markup.table(_AGREEMENT, list(_agreements(rankings))))
+    parts.append(agreement_table(itertools.combinations(rankings.items(), 2)))
     if content.tiny and content.tiny.seed_agreement is not None and len(content.tiny.seeds) > 1:
         parts.append(
             markup.figure(
@@ -234,16 +238,14 @@ _AGREEMENT = [
 ]
 
 
-def _agreements(rankings: dict[str, Ranking]) -> Iterator[list[Part | Value]]:
-    names = list(rankings)
-    for place, first in enumerate(names):
-        for second in names[place + 1 :]:
-            common = [
-                item for item in rankings[first].candidates if item.recipe in rankings[second]
-            ]
-            if len(common) >= 2:
-                found = agreement_of(rankings[first], rankings[second])
-                yield _agreement(f"{first} → {second}", found)
+def agreement_table(pairs: Iterable[tuple[Named, Named]]) -> Markup:
+    """How far the first ranking of each pair predicts the second, where they share recipes."""
+    rows = [
+        _agreement(f"{first} → {second}", agreement_of(proxy, target))
+        for (first, proxy), (second, target) in pairs
+        if sum(item.recipe in target for item in proxy.candidates) >= 2
+    ]
+    return markup.table(_AGREEMENT, rows)
 
 
 def _agreement(label: str, found: Agreement) -> list[Part | Value]:

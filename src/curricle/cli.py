@@ -191,10 +191,15 @@ def results(study: str, overrides: tuple[str, ...], file_format: str, output: Pa
 @click.option(
     "--output", type=click.Path(path_type=Path), help="HTML file; default: <study>-report.html."
 )
-def report(study: str, overrides: tuple[str, ...], output: Path | None) -> None:
+@click.option(
+    "--figures", type=click.Path(path_type=Path), help="Folder for its figures as SVG files."
+)
+def report(
+    study: str, overrides: tuple[str, ...], output: Path | None, figures: Path | None
+) -> None:
     """Write the report of what the store holds so far.
 
-    Example: curricle report quickstart --output report.html
+    Example: curricle report quickstart --output report.html --figures figures
     """
     plan, store = open_any_plan(study, overrides)
     from curricle.tasks.plans import write_report_of
@@ -203,6 +208,19 @@ def report(study: str, overrides: tuple[str, ...], output: Path | None) -> None:
     with writing(path):
         write_report_of(plan, store, path)
     click.echo(str(path))
+    if figures is not None:
+        with writing(figures):
+            _write_figures(path.read_text(encoding="utf-8"), figures)
+
+
+def _write_figures(page: str, folder: Path) -> None:
+    from curricle.analysis.report.figures import standalone_figures
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, drawing in standalone_figures(page).items():
+        path = folder / f"{name}.svg"
+        path.write_text(drawing, encoding="utf-8")
+        click.echo(str(path))
 
 
 @commands.command()

@@ -9,7 +9,7 @@ import pytest
 
 from curricle.analysis.accuracies import accuracy_table
 from curricle.analysis.comparison import compare_arms
-from curricle.analysis.content import ReportContent, ScoredText
+from curricle.analysis.content import ReportContent, ScoredText, SweepVariant
 from curricle.analysis.cost_matching import compare_at_equal_cost
 from curricle.analysis.costs import costs_of, scoring_charge
 from curricle.analysis.documents import DocumentComparison, compare_documents
@@ -250,6 +250,7 @@ def make_content(recipes: dict[str, tuple[float, float]] = RECIPES) -> ReportCon
     tiny = ranking_table(results, stage="proxy", learning_rate=1e-4)
     standard = ranking_table(results, stage="proxy", learning_rate=3e-3)
     confirm = ranking_table(results, stage="confirm")
+    half = tiny[tiny["recipe"].isin(list(recipes)[::2])]
     corpus, drops = _corpus(recipes)
     reshuffled = ("learnability", "learnability-reshuffled")
     charge = scoring_charge(results, "learnability")
@@ -263,6 +264,10 @@ def make_content(recipes: dict[str, tuple[float, float]] = RECIPES) -> ReportCon
         confirmation=rank(confirm, "minhash-dedup", {"shuffled-letters": "bad-control"})
         if "minhash-dedup" in recipes
         else None,
+        variants=(
+            SweepVariant(name="pythia", rankings={1e-4: rank(standard, baseline, roles)}),
+            SweepVariant(name="half", rankings={1e-4: rank(half, baseline, roles)}),
+        ),
         domains=rank_domains(tiny, baseline, roles, order_only=order_only),
         comparisons=compare_arms(arms_table(results), "random", also=[reshuffled]),
         by_schedule={

@@ -3,6 +3,7 @@
 import re
 from dataclasses import fields, replace
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ from curricle.analysis.cautions import Caution
 from curricle.analysis.content import ReportContent, ScoredText
 from curricle.analysis.ranking import rank
 from curricle.analysis.report import render_report
+from curricle.analysis.report.figures import standalone_figures
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\"&"
 VOID = {"meta", "br", "hr"}
@@ -74,6 +76,8 @@ def test_every_section_is_there(content: ReportContent) -> None:
         "All pairs (36)",
         "Tiny against standard rate",
         "Confirmation at the target",
+        "Variants of the proxy",
+        "pythia, 1e-4 → tiny rate 1e-4",
         "Curricula",
         "Perplexity",
         "Bits per byte",
@@ -169,3 +173,13 @@ def test_equal_cost_and_schedules_have_tables(content: ReportContent) -> None:
     page = render_report(content)
     assert "time, extrapolated" in page
     assert "constant, averaged" in page
+
+
+def test_figures_stand_alone(content: ReportContent) -> None:
+    figures = standalone_figures(render_report(content))
+    assert {"ranking", "flow", "variant-ranks"} <= set(figures)
+    for name, drawing in figures.items():
+        root = ElementTree.fromstring(drawing)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg", name
+        assert "var(" not in drawing
+        assert "inherit" not in drawing

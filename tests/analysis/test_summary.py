@@ -23,3 +23,9 @@ def test_before_there_is_a_ranking_the_datasets_are_shown() -> None:
     cells = [line.split() for line in lines]
     assert ["all", "1,500", "70,000"] in cells
     assert ["few", "900", "45,000", "too-short", "500,", "symbols", "100"] in cells
+
+
+def test_variants_are_compared_with_the_own_ranking(content: ReportContent) -> None:
+    lines = [line.split() for line in render_summary(content).splitlines()]
+    assert ["pythia,", "1e-4", "7", "0.93", "90", "%", "2", "0"] in lines
+    assert ["half,", "1e-4", "4", "1.00", "100", "%", "0", "0"] in lines

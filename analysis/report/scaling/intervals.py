@@ -1,0 +1,15 @@
+"""Intervals as the report of a ladder writes them."""
+
+from curricle.analysis.scaling.differences import Difference
+
+
+def interval_text(one: Difference, digits: int = 4) -> str:
+    """The ends of a difference's interval."""
+    if one.low is None or one.high is None:
+        return "no interval"
+    return f"{one.low:+.{digits}f} to {one.high:+.{digits}f}"
+
+
+def ends_text(ends: tuple[float, float] | None) -> str:
+    """The ends of an interval; nothing without one."""
+    return "" if ends is None else f"{ends[0]:+.4f} to {ends[1]:+.4f}"
