@@ -122,7 +122,7 @@ def gather(plan: StudyPlan, store: Store) -> ReportContent:
         **rankings,
         **_band(plan, store),
         check=_check(plan, store),
-        comparisons=comparisons_of(targets, labels),
+        comparisons=comparisons_of(targets, plan.study.curricula),
         by_schedule=by_schedule(plan, results),
         curricula=tuple(labels),
         curves=_curves(plan, store, decision.best),

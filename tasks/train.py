@@ -30,8 +30,8 @@ class TrainingStep(Step):
 
     `stage`, `recipe`, `curriculum`, `variant` (of the sweep; empty for the study's own) and
     `schedule` (a name for it, where a study has several) describe it and are no part of its
-    identity: a run that two stages need is trained once. Nor is `materialised`, its order with the
-    samples themselves: with it the run reads these, and the dataset isn't fetched.
+    identity: a run that two stages need is trained once. Nor is `is_streamed`: such a run reads its
+    order's samples from the materialised one, and its dataset isn't fetched.
     """
 
     kind: ClassVar[str] = "checkpoint"
@@ -45,7 +45,7 @@ class TrainingStep(Step):
     irreducible: Step | None = None
     schedule: str | None = None
     variant: str = ""
-    materialised: MaterialisedOrderStep | None = None
+    is_streamed: bool = False
 
     @property
     def learning_rate(self) -> float:
@@ -96,7 +96,7 @@ class TrainingStep(Step):
     @property
     def aids(self) -> Sequence[Step]:
         """The materialised order."""
-        return () if self.materialised is None else (self.materialised,)
+        return (MaterialisedOrderStep(self.order),) if self.is_streamed else ()
 
     @property
     def flops(self) -> int:
@@ -108,8 +108,8 @@ class TrainingStep(Step):
     ) -> Mapping[str, Any]:
         """Run the job in a worker."""
         store, materialised = session.store, None
-        if self.materialised is not None:
-            materialised = store.address(self.materialised.artifact)
+        if self.is_streamed:
+            materialised = store.address(MaterialisedOrderStep(self.order).artifact)
             inputs = {role: inputs[role] for role in inputs if role != "dataset"}
         unfinished = store.unfinished(self.artifact)
         return session.pool.run(

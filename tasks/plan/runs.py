@@ -7,7 +7,6 @@ from curricle.core.errors import InputError
 from curricle.core.jobs import TrainingSpec
 from curricle.recipes.specs.sweep import Band, Sweep
 from curricle.recipes.specs.training import Schedule, Setting, Target, Training
-from curricle.tasks.materialised_order import MaterialisedOrderStep
 from curricle.tasks.order import OrderStep, RandomOrderStep
 from curricle.tasks.plan.orders import Orders
 from curricle.tasks.plan.preparation import Preparation
@@ -147,7 +146,7 @@ class Runs:
         )
         run = TrainingStep(stage, recipe, RANDOM, training, order, self.preparation.validation)
         is_streamed = self.study.preparation.materialise_orders and isinstance(settings, Target)
-        return replace(run, materialised=MaterialisedOrderStep(order)) if is_streamed else run
+        return replace(run, is_streamed=is_streamed)
 
     def _spaced(self, settings: Training, tokens: int | None) -> tuple[int, ...]:
         """Every so many `tokens` of a run, in whole steps, before its end; None: never."""
