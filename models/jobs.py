@@ -25,7 +25,8 @@ from curricle.models.placement import Placement
 class Job:
     """One unit of work: a spec of `core.jobs`, input folders by role, an empty output folder.
 
-    `unfinished` is a folder that outlives the process, for the job's snapshots (see `Placement`).
+    `unfinished` is a folder that outlives the process, for the job's snapshots, `materialised` the
+    address of a training run's samples in reading order (see `Placement`).
     """
 
     kind: str
@@ -33,10 +34,11 @@ class Job:
     inputs: Mapping[str, Path]
     output: Path
     unfinished: str | None = None
+    materialised: str | None = None
 
     def to_message(self, placement: Placement) -> dict[str, Any]:
         """The job as JSON values, for the way to a worker process."""
-        placement = replace(placement, unfinished=self.unfinished)
+        placement = replace(placement, unfinished=self.unfinished, materialised=self.materialised)
         return {
             "kind": self.kind,
             "spec": to_plain(self.spec),

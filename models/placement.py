@@ -22,7 +22,8 @@ class Placement:
     `accelerator` is `cpu`, `cuda`, or `auto` for CUDA where there is a device. A job on several
     devices shares its batches out by `strategy`. `unfinished` is a folder of the job's own, local
     or an fsspec address, that outlives the process; every `snapshot_seconds` the job leaves there
-    what it needs to go on. None: an interrupted job starts again.
+    what it needs to go on. None: an interrupted job starts again. `materialised` is the address of
+    a training run's samples in reading order; None: it looks them up in its dataset.
     """
 
     accelerator: str = "cpu"
@@ -30,6 +31,7 @@ class Placement:
     strategy: str = "ddp"
     unfinished: str | None = None
     snapshot_seconds: float = SNAPSHOT_SECONDS
+    materialised: str | None = None
 
     def __post_init__(self) -> None:
         for name, value, known in (

@@ -11,10 +11,12 @@ from torch import Tensor
 
 from curricle.core.errors import InputError
 from curricle.core.jobs import TrainingSpec
-from curricle.core.order_file import ORDER, Order, batch_at, read_order
+from curricle.core.materialised_order import MaterialisedReading
+from curricle.core.order_file import ORDER, Order
 from curricle.core.plain import file_sha256, fingerprint, to_plain
+from curricle.core.reading import DatasetReading, Reading
 from curricle.core.scores_file import SCORES, read_scores
-from curricle.core.token_dataset import MANIFEST, TokenDataset
+from curricle.core.token_dataset import TokenDataset
 from curricle.core.training_rules import check_run
 from curricle.models.branch_points import branch_point_name, load_branch_point
 from curricle.models.placement import Placement
@@ -26,18 +28,22 @@ POLICIES = ("rho-loss", "entropy-v")
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """Dataset, order and held-out data of a run; `identity` tells its snapshots from others'.
+    """What a run reads, and its held-out data; `identity` tells its snapshots from others'.
 
     `start` is the state that a branch begins with, `irreducible` a loss for each sample of the
     dataset, where the run chooses by it.
     """
 
-    dataset: TokenDataset
+    reading: Reading
     validation: TokenDataset
-    order: Order
     identity: str
     start: Snapshot | None
     irreducible: npt.NDArray[np.float64] | None = None
+
+    @property
+    def order(self) -> Order:
+        """Ids of the samples in reading order."""
+        return self.reading.order
 
     def micro_batches(self, spec: TrainingSpec, step: int, rank: int, ranks: int) -> Tensor:
         """This rank's share of the batch at `step`: token ids (micro-batches, samples, T + 1).
@@ -46,10 +52,10 @@ class TrainingInputs:
         evenly. With a selection there are as many micro-batches as the candidates fill.
         """
         micro = spec.micro_batch_size or spec.batch_size
-        samples = batch_at(self.order, step, spec.candidates_per_step)
-        samples = samples.reshape(-1, ranks, micro // ranks)
-        windows = self.dataset.read(samples[:, rank].reshape(-1))
-        return torch.from_numpy(windows).view(len(samples), micro // ranks, -1)
+        count = spec.candidates_per_step
+        places = np.arange(step * count, (step + 1) * count).reshape(-1, ranks, micro // ranks)
+        windows = self.reading.read(places[:, rank].reshape(-1))
+        return torch.from_numpy(windows).view(len(places), micro // ranks, -1)
 
 
 def open_inputs(
@@ -57,22 +63,23 @@ def open_inputs(
 ) -> TrainingInputs:
     """Open `dataset`, `validation`, `order` and, for a branch, `start`.
 
-    Raises InputError unless they and the spec fit.
+    With a materialised order `dataset` isn't needed. Raises InputError unless they and the spec
+    fit.
     """
     check_run(spec, placement.devices)
     length = spec.model.sequence_length
-    dataset = TokenDataset(inputs["dataset"], length)
-    order = read_order(inputs["order"], len(dataset))
-    _check_order(spec, len(dataset), len(order))
-    irreducible = _read_irreducible(spec, inputs, len(dataset), placement.devices)
+    reading = _open_reading(inputs, length, placement.materialised)
+    samples = reading.dataset.samples
+    _check_order(spec, samples, len(reading.order))
+    irreducible = _read_irreducible(spec, inputs, samples, placement.devices)
     validation = TokenDataset(inputs["validation"], length)
     select_samples(validation, spec.validation_tokens_per_domain)
-    for data in (dataset, validation):
-        _check_vocabulary(spec, data)
+    _check_vocabulary(spec, "training", reading.dataset.vocabulary_size)
+    _check_vocabulary(spec, "validation", validation.manifest["vocabulary_size"])
     parts = {
         "spec": to_plain(spec),
         "order": file_sha256(inputs["order"] / ORDER),
-        "dataset": file_sha256(inputs["dataset"] / MANIFEST),
+        "dataset": reading.dataset.manifest,
     }
     if irreducible is not None:
         parts["irreducible"] = file_sha256(inputs["irreducible"] / SCORES)
@@ -80,7 +87,13 @@ def open_inputs(
     if spec.start_at:
         start = load_branch_point(inputs["start"], spec)
         parts["start"] = file_sha256(inputs["start"] / branch_point_name(spec.start_at))
-    return TrainingInputs(dataset, validation, order, fingerprint(parts), start, irreducible)
+    return TrainingInputs(reading, validation, fingerprint(parts), start, irreducible)
+
+
+def _open_reading(inputs: Mapping[str, Path], length: int, materialised: str | None) -> Reading:
+    if materialised is not None:
+        return MaterialisedReading(materialised, inputs["order"], length)
+    return DatasetReading(inputs["dataset"], inputs["order"], length)
 
 
 def _read_irreducible(
@@ -123,11 +136,10 @@ def _check_order(spec: TrainingSpec, samples: int, ordered: int) -> None:
         )
 
 
-def _check_vocabulary(spec: TrainingSpec, dataset: TokenDataset) -> None:
-    found = dataset.manifest["vocabulary_size"]
+def _check_vocabulary(spec: TrainingSpec, role: str, found: int) -> None:
     if found != spec.model.vocabulary_size:
         raise InputError(
-            f"{dataset.folder}: tokens of a vocabulary of {found}",
+            f"{role} data: tokens of a vocabulary of {found}",
             expected=f"the model's {spec.model.vocabulary_size}",
             fix="prepare the dataset with the tokenizer of this model",
         )

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from curricle.recipes.specs.base import Name, PositiveInt, Spec, refuse
-from curricle.recipes.specs.curricula import Curriculum, Stages
+from curricle.recipes.specs.curricula import Curriculum, Stages, check_twins
 from curricle.recipes.specs.evaluation import Evaluation
 from curricle.recipes.specs.preparation import Preparation
 from curricle.recipes.specs.recipe import Recipe, TokenizerSpec
@@ -170,7 +170,7 @@ class Study(Spec):
     def _curricula_have_names_of_their_own(self) -> Self:
         taken = {"random", "random-longer"}
         for name in self.curricula:
-            labels = {name, f"anti-{name}", f"{name}-reshuffled"}
+            labels = {name, f"anti-{name}", f"{name}-reshuffled", f"{name}-longer"}
             labels |= {f"{label}-static" for label in (name, f"anti-{name}")}
             if clash := sorted(taken & labels):
                 refuse(
@@ -186,6 +186,11 @@ class Study(Spec):
         for curriculum in self.curricula.values():
             if curriculum.scores is None:
                 self.scoring.check_known(curriculum.score)
+        return self
+
+    @model_validator(mode="after")
+    def _twins_choose_alike(self) -> Self:
+        check_twins(self.curricula)
         return self
 
     @model_validator(mode="after")

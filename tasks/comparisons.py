@@ -16,6 +16,7 @@ from curricle.analysis.costs import (
 )
 from curricle.analysis.results import arms_table
 from curricle.core.store import Store
+from curricle.recipes.specs.curricula import Curriculum, twins_of
 from curricle.tasks.plan import ARMS, LONGER, RANDOM, STATIC, StudyPlan
 
 Facts = dict[str, list[dict[str, Any]]]
@@ -27,16 +28,20 @@ def main_targets(plan: StudyPlan, results: pd.DataFrame) -> pd.DataFrame:
     """The targets' rows of the study's own schedule and tokens."""
     rows = results[results["stage"] == "target"]
     mine = rows["schedule"] == plan.study.target.schedule
-    return rows[mine & (rows["curriculum"] != LONGER)]
+    longer = [LONGER.format(name) for name in (RANDOM, *plan.study.curricula)]
+    return rows[mine & ~rows["curriculum"].isin(longer)]
 
 
-def comparisons_of(targets: pd.DataFrame, curricula: Sequence[str]) -> tuple[Comparison, ...]:
-    """Each curriculum against random, against its anti-curriculum and against its own samples."""
+def comparisons_of(
+    targets: pd.DataFrame, curricula: Mapping[str, Curriculum]
+) -> tuple[Comparison, ...]:
+    """Each curriculum against random, its anti-curriculum, its own samples, and its twin."""
     if targets.empty or not curricula or set(targets["curriculum"]) == {RANDOM}:
         return ()
     others = [*(pattern for arm, pattern in ARMS.items() if arm != "curriculum"), STATIC]
     have = set(targets["curriculum"])
     pairs = [(name, other.format(name)) for name in curricula for other in others]
+    pairs += twins_of(curricula).items()
     pairs = [pair for pair in pairs if have.issuperset(pair)]
     return compare_arms(arms_table(targets), RANDOM, also=pairs)
 
@@ -63,7 +68,7 @@ def charges_of(plan: StudyPlan, store: Store, results: pd.DataFrame, recipe: str
     charged = pd.concat([targets, results[results["stage"] == "scoring"]])
     charges = {name: scoring_charge(charged, name) for name in proxied}
     selections = {name: selection_charge(name, facts.get(name, [])) for name in curricula}
-    shares = {
+    shares: dict[str, Mapping[str, float]] = {
         name: {
             OPERATIONS: _operations(
                 facts, charges.get(name), selections[name], _fresh(plan, store, recipe, name)
@@ -81,8 +86,9 @@ def charges_of(plan: StudyPlan, store: Store, results: pd.DataFrame, recipe: str
 
 
 def _equal_costs(
-    plan: StudyPlan, results: pd.DataFrame, shares: Mapping[str, Mapping[str, float]]
+    plan: StudyPlan, results: pd.DataFrame, shares: dict[str, Mapping[str, float]]
 ) -> tuple[EqualCost, ...]:
+    """Curricula against random order, and those that choose while training against their twins."""
     factor = plan.study.target.longer
     if factor is None:
         return ()
@@ -90,7 +96,16 @@ def _equal_costs(
         (results["stage"] == "target") & (results["schedule"] == plan.study.target.schedule)
     ]
     table = arms_table(rows) if len(rows) else pd.DataFrame(columns=["arm"])
-    return compare_at_equal_cost(table, shares, control=RANDOM, longer=LONGER, factor=factor)
+    controls = {RANDOM: shares}
+    for name, twin in twins_of(plan.study.curricula).items():
+        controls.setdefault(twin, {}).update({name: shares[name]} if name in shares else {})
+    return tuple(
+        item
+        for control, mine in controls.items()
+        for item in compare_at_equal_cost(
+            table, mine, control=control, longer=LONGER.format(control), factor=factor
+        )
+    )
 
 
 def _facts(plan: StudyPlan, store: Store, recipe: str) -> Facts:

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from curricle.core.questions import read_questions, split_shots
+from curricle.core.questions import read_questions, select, split_shots
 from curricle.core.store import Store
 from curricle.recipes.corpus import corpus_identity
 from curricle.recipes.loading import AnyStudy
@@ -28,8 +28,9 @@ def make_places(study: AnyStudy) -> Path:
     """
     corpus_identity(study.corpora)
     if isinstance(study, Study) and study.evaluation.mmlu and study.evaluation.multiple_choice:
+        asked = study.evaluation.multiple_choice
         questions = read_questions(Path(study.evaluation.mmlu))
-        split_shots(questions, study.evaluation.multiple_choice.shots)
+        split_shots(select(questions, asked.subjects), asked.shots)
     Store(study.store)
     folder = state_folder(study)
     (folder / "prefect").mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from prefect.utilities.annotations import quote
 from curricle.core.errors import JobError
 from curricle.core.store import Artifact
 from curricle.tasks.session import Session, current_session
-from curricle.tasks.step import Step
+from curricle.tasks.step import InputFolders, Step
 
 
 # The store is the cache: it survives the process and proves what it holds, so Prefect's is off.
@@ -27,8 +27,7 @@ def produce(step: Step, tolerated: bool = False) -> Artifact:
         raise JobError("not started, since another step failed")
 
     def build(folder: Path) -> Mapping[str, Any] | None:
-        inputs = {role: session.store.folder(item.artifact) for role, item in step.inputs.items()}
-        return step.build(session, inputs, folder)
+        return step.build(session, InputFolders(session.store, step), folder)
 
     try:
         artifact = session.store.produce(step.request, build)
@@ -58,7 +57,7 @@ def produce_all(stage: str, steps: Sequence[Step], *, tolerate: bool = False) ->
             missing.setdefault(step.artifact, step)
     if not missing:
         return
-    needed = [item for step in missing.values() for item in step.inputs.values()]
+    needed = [item for step in missing.values() for item in (*step.inputs.values(), *step.aids)]
     produce_all(f"inputs for {stage}".replace("inputs for inputs for", "inputs for"), needed)
     bar = session.progress.stage(stage, len(missing))
     futures = [_submit(step, tolerate) for step in missing.values()]

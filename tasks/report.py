@@ -124,7 +124,7 @@ def gather(plan: StudyPlan, store: Store) -> ReportContent:
         **_band(plan, store),
         check=_check(plan.methods[0], store),
         variants=tuple(_variants(plan, store)),
-        comparisons=comparisons_of(targets, labels),
+        comparisons=comparisons_of(targets, plan.study.curricula),
         by_schedule=by_schedule(plan, results),
         curricula=tuple(labels),
         curves=_curves(plan, store, decision.best),

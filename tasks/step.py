@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from curricle.core.store import Artifact, Request
+from curricle.core.store import Artifact, Request, Store
 from curricle.tasks.session import Session
 from curricle.tasks.tracking import TrackedRun
 
@@ -44,6 +44,11 @@ class Step(abc.ABC):
         return {}
 
     @property
+    def aids(self) -> Sequence["Step"]:
+        """The steps whose artifacts help to make it: they change the way there, not the result."""
+        return ()
+
+    @property
     def flops(self) -> int:
         """Expected floating-point operations; 0 where they don't count."""
         return 0
@@ -71,15 +76,35 @@ class Step(abc.ABC):
         return self.request.artifact
 
 
-def with_inputs(steps: Sequence[Step]) -> Iterator[Step]:
-    """`steps` and everything they need, inputs first, each artifact once."""
+class InputFolders(Mapping[str, Path]):
+    """Local folders of a step's inputs by role, each fetched from the store when asked for."""
+
+    def __init__(self, store: Store, step: Step) -> None:
+        self._store, self._inputs = store, step.inputs
+
+    def __getitem__(self, role: str) -> Path:
+        return self._store.folder(self._inputs[role].artifact)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._inputs)
+
+    def __len__(self) -> int:
+        return len(self._inputs)
+
+
+def with_inputs(steps: Sequence[Step], store: Store | None = None) -> Iterator[Step]:
+    """`steps` and everything they need, inputs and aids first, each artifact once.
+
+    What helps to make an artifact is left out where `store` has that.
+    """
     seen: set[Artifact] = set()
 
     def visit(step: Step) -> Iterator[Step]:
         if step.artifact in seen:
             return
         seen.add(step.artifact)
-        for needed in step.inputs.values():
+        is_made = store is not None and bool(step.aids) and store.exists(step.artifact)
+        for needed in (*step.inputs.values(), *(() if is_made else step.aids)):
             yield from visit(needed)
         yield step
 

@@ -1,7 +1,7 @@
 """The training step: one proxy or target, on one dataset, in one order, with one seed."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from curricle.models.jobs import Job
 from curricle.models.metrics_log import METRICS
 from curricle.recipes.specs.training import Setting
 from curricle.tasks.dataset import DatasetStep
+from curricle.tasks.materialised_order import MaterialisedOrderStep
 from curricle.tasks.order import OrderStep
 from curricle.tasks.session import Session
 from curricle.tasks.step import Step
@@ -29,7 +30,8 @@ class TrainingStep(Step):
 
     `stage`, `recipe`, `curriculum`, `variant` (of the sweep; empty for the study's own) and
     `schedule` (a name for it, where a study has several) describe it and are no part of its
-    identity: a run that two stages need is trained once.
+    identity: a run that two stages need is trained once. Nor is `is_streamed`: such a run reads its
+    order's samples from the materialised one, and its dataset isn't fetched.
     """
 
     kind: ClassVar[str] = "checkpoint"
@@ -43,6 +45,7 @@ class TrainingStep(Step):
     irreducible: Step | None = None
     schedule: str | None = None
     variant: str = ""
+    is_streamed: bool = False
 
     @property
     def learning_rate(self) -> float:
@@ -91,6 +94,11 @@ class TrainingStep(Step):
         return {**inputs, "irreducible": self.irreducible} if self.irreducible else inputs
 
     @property
+    def aids(self) -> Sequence[Step]:
+        """The materialised order."""
+        return (MaterialisedOrderStep(self.order),) if self.is_streamed else ()
+
+    @property
     def flops(self) -> int:
         """Operations of training, choosing samples included; validation comes on top."""
         return run_flops(self.training)
@@ -99,8 +107,13 @@ class TrainingStep(Step):
         self, session: Session, inputs: Mapping[str, Path], folder: Path
     ) -> Mapping[str, Any]:
         """Run the job in a worker."""
+        store, materialised = session.store, None
+        if self.is_streamed:
+            materialised = store.address(MaterialisedOrderStep(self.order).artifact)
+            inputs = {role: inputs[role] for role in inputs if role != "dataset"}
+        unfinished = store.unfinished(self.artifact)
         return session.pool.run(
-            Job("train", self.training, inputs, folder, session.store.unfinished(self.artifact))
+            Job("train", self.training, inputs, folder, unfinished, materialised)
         )
 
     def columns(self, facts: Mapping[str, Any]) -> dict[str, Any]:

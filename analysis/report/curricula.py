@@ -127,11 +127,12 @@ def _charges(content: ReportContent) -> Iterator[Markup]:
 
 
 def _equal_costs(content: ReportContent) -> Markup | None:
-    """The curricula against as much random order as their scores and choices would pay for."""
+    """The curricula against as much of another order as their scores and choices would pay for."""
     if not content.equal_costs:
         return None
     columns = [
         Column("At equal cost", numeric=False),
+        Column("against", numeric=False),
         Column("by", numeric=False),
         Column("Charge", hint="of a target run"),
         *_columns(formatting.level(content.equal_costs[0].comparison.confidence))[3:],
@@ -139,6 +140,7 @@ def _equal_costs(content: ReportContent) -> Markup | None:
     rows = [
         [
             item.curriculum,
+            item.comparison.control,
             item.basis + (", extrapolated" if item.is_extrapolated else ""),
             Value(formatting.percent(item.share), item.share),
             *row[3:],

@@ -18,9 +18,10 @@ from curricle.analysis.results import AVERAGE
 Floats = npt.NDArray[np.float64]
 
 _NONE = np.empty(0)
+_BITS_PER_BYTE = "validation/bits_per_byte"
 _PER_DOMAIN = {
     "validation/perplexity": ("Perplexity", "average: geometric mean over domains"),
-    "validation/bits_per_byte": ("Bits per byte", "average: mean over domains"),
+    _BITS_PER_BYTE: ("Bits per byte", "average: mean over domains"),
 }
 _MULTIPLE_CHOICE = {
     "multiple_choice/accuracy": "Accuracy",
@@ -52,6 +53,7 @@ def evaluation_sections(content: ReportContent) -> dict[str, Markup | None]:
         "Perplexity": [
             _perplexity_figure(rows, arms, content.curricula),
             *(_domain_table(rows, arms, metric) for metric in _PER_DOMAIN),
+            _rounded_table(rows, arms),
             *documents_part(content.documents, content.curricula),
         ],
         "Multiple choice": [
@@ -103,6 +105,16 @@ def _domain_table(rows: pd.DataFrame, arms: Sequence[str], metric: str) -> Marku
         for domain, column in series
     ]
     return markup.table(columns, body)
+
+
+def _rounded_table(rows: pd.DataFrame, arms: Sequence[str]) -> Markup | None:
+    """Bits per byte before and after the weights were rounded, the mean over domains."""
+    rounded = f"{_BITS_PER_BYTE}_int"
+    averages = rows[rows["domain"] == AVERAGE]
+    found = sorted(name for name in set(averages["metric"]) if name.startswith(rounded))
+    labels = {name: f"… weights in {name.removeprefix(rounded)} bits" for name in found}
+    before = {_BITS_PER_BYTE: "Bits per byte, mean over domains"}
+    return _single_table(averages, arms, before | labels) if labels else None
 
 
 def _single_table(

@@ -178,13 +178,30 @@ class RhoLoss(_Arms):
 
 
 class OnlineEntropyV(_Arms):
-    """Chosen while training: `oversampled-v` by unigram entropy, as parameter-golf #737 ran it."""
+    """Chosen while training: `oversampled-v` by unigram entropy, as parameter-golf #737 ran it.
+
+    `twin` names the curriculum that makes the same choice beforehand, to be compared with at equal
+    steps and at equal time.
+    """
 
     pacing: Literal["online-entropy-v"]
     oversampling: Annotated[int, Field(ge=2)] = 2
     turn: ProperFraction = 0.45
     score: Literal["unigram-entropy"] = "unigram-entropy"
     scores: None = None
+    twin: Name | None = None
+
+    @property
+    def beforehand(self) -> Oversampled:
+        """The same choice, made before training; with as many seeds."""
+        return Oversampled(
+            pacing="oversampled-v",
+            oversampling=self.oversampling,
+            turn=self.turn,
+            score=self.score,
+            direction="ascending",
+            seeds=self.seeds,
+        )
 
 
 def _default_pacing(value: Any) -> Any:
@@ -201,3 +218,25 @@ Curriculum = Annotated[
     Annotated[Precomputed | Online, Field(discriminator="pacing")],
     BeforeValidator(_default_pacing),
 ]
+
+
+def check_twins(curricula: Mapping[str, Curriculum]) -> None:
+    """Refuse a `twin` that doesn't make the same choice."""
+    for name, twin in twins_of(curricula).items():
+        online, other = curricula[name], curricula.get(twin)
+        assert isinstance(online, OnlineEntropyV)
+        if other != online.beforehand:
+            wanted = online.beforehand.model_dump(exclude_defaults=True, exclude_none=True)
+            refuse(
+                f"curriculum {name!r} with twin {twin!r}",
+                f"a curriculum of that name with {wanted}",
+                "give it these settings, or leave twin out",
+            )
+
+
+def twins_of(curricula: Mapping[str, Curriculum]) -> dict[str, str]:
+    """The twin of each curriculum that names one."""
+    online = {
+        name: item.twin for name, item in curricula.items() if isinstance(item, OnlineEntropyV)
+    }
+    return {name: twin for name, twin in online.items() if twin is not None}

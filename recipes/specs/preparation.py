@@ -1,4 +1,4 @@
-"""Where the work of preparing recipes is done; no part of any identity."""
+"""Where and how recipes and orders are prepared; no part of any identity."""
 
 from typing import Literal, Self
 
@@ -12,12 +12,14 @@ class Preparation(Spec):
 
     `local` is this machine's cores, `dask` and `ray` are clusters (extras of the package): the one
     at `address`, or one that is started on this machine. `workers` is the number of processes, by
-    default one a core.
+    default one a core. With `materialise_orders` the samples of each target's order are written
+    down once more, in reading order, and the target streams them.
     """
 
     engine: Literal["local", "dask", "ray"] = "local"
     address: str | None = None
     workers: PositiveInt | None = None
+    materialise_orders: bool = False
 
     @model_validator(mode="after")
     def _address_fits(self) -> Self:

@@ -62,7 +62,7 @@ class StudyPlan:
         seen: set[Artifact] = set()
         layout: dict[str, list[Step]] = {}
         for name, steps in stages.items():
-            layout[name] = [step for step in with_inputs(steps) if step.artifact not in seen]
+            layout[name] = [step for step in with_inputs(steps, store) if step.artifact not in seen]
             seen.update(step.artifact for step in layout[name])
         return layout
 

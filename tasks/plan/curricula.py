@@ -1,5 +1,6 @@
 """Scores of a recipe's samples, and the targets under each curriculum and its controls."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from curricle.core.jobs import ScoringSpec, SelectionSpec
@@ -7,8 +8,10 @@ from curricle.recipes.specs.curricula import (
     GrowingPool,
     Online,
     OnlineEntropyV,
+    Oversampled,
     Precomputed,
     RhoLoss,
+    twins_of,
 )
 from curricle.tasks.curriculum_order import (
     Arm,
@@ -23,7 +26,7 @@ from curricle.tasks.scores import LearnabilityStep
 from curricle.tasks.step import with_inputs
 from curricle.tasks.train import TrainingStep
 
-LONGER = "random-longer"
+LONGER = "{}-longer"
 STATIC = "{}-static"
 ARMS: dict[Arm, str] = {"curriculum": "{}", "anti": "anti-{}", "reshuffled": "{}-reshuffled"}
 
@@ -65,13 +68,27 @@ class CurriculaPlan:
         target, runs = self.study.target, []
         if target.longer is not None and self.study.curricula:
             runs += [
-                self._runs.longer_target(recipe, LONGER, target.longer, seed) for seed in self.seeds
+                self._runs.longer_target(recipe, LONGER.format(RANDOM), target.longer, seed)
+                for seed in self.seeds
             ]
+            for name in dict.fromkeys(twins_of(self.study.curricula).values()):
+                runs += self._longer_twins(recipe, name, target.longer)
         arms = (RANDOM, *self.study.curricula)
         crossed = [run for run in self.target_runs(recipe) if run.curriculum in arms]
         for name, schedule in target.schedules.items():
             runs += [self._runs.under_schedule(run, name, schedule) for run in crossed]
         return runs
+
+    def _longer_twins(self, recipe: str, name: str, longer: float) -> Iterator[TrainingStep]:
+        """A curriculum that needs no scores of a proxy over `longer` times the tokens."""
+        curriculum, label = self.study.curricula[name], LONGER.format(name)
+        assert isinstance(curriculum, Oversampled)
+        for seed in self.seeds[: curriculum.seeds]:
+            run = self._runs.longer_target(recipe, label, longer, seed)
+            scores = self.scoring.of_curriculum(recipe, curriculum, seed)
+            size, base = run.training.batch_size, run.order.random
+            order = CurriculumOrderStep(label, "curriculum", curriculum, base, scores, size)
+            yield replace(run, order=order)
 
     def _precomputed(
         self, recipe: str, name: str, curriculum: Precomputed, base: RandomOrderStep

@@ -6,7 +6,7 @@ from dataclasses import replace
 from curricle.core.errors import InputError
 from curricle.core.jobs import TrainingSpec
 from curricle.recipes.specs.sweep import Band, Sweep
-from curricle.recipes.specs.training import Schedule, Setting, Training
+from curricle.recipes.specs.training import Schedule, Setting, Target, Training
 from curricle.tasks.order import OrderStep, RandomOrderStep
 from curricle.tasks.plan.orders import Orders
 from curricle.tasks.plan.preparation import Preparation
@@ -144,7 +144,9 @@ class Runs:
             validation_tokens_per_domain=self.study.evaluation.tokens_per_domain,
             threads=settings.threads,
         )
-        return TrainingStep(stage, recipe, RANDOM, training, order, self.preparation.validation)
+        run = TrainingStep(stage, recipe, RANDOM, training, order, self.preparation.validation)
+        is_streamed = self.study.preparation.materialise_orders and isinstance(settings, Target)
+        return replace(run, is_streamed=is_streamed)
 
     def _spaced(self, settings: Training, tokens: int | None) -> tuple[int, ...]:
         """Every so many `tokens` of a run, in whole steps, before its end; None: never."""

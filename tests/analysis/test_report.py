@@ -169,6 +169,18 @@ def test_three_hundred_recipes_stay_a_page() -> None:
     assert page.count("<tr") < 1_000
 
 
+def test_bits_per_byte_before_and_after_rounding_have_a_table(content: ReportContent) -> None:
+    assert content.evaluation is not None
+    rows = content.evaluation
+    before = rows[rows["metric"] == "validation/bits_per_byte"]
+    after = before.assign(metric="validation/bits_per_byte_int6", value=before["value"] + 0.25)
+    assert "weights in 6 bits" not in render_report(content)
+    average = [part.assign(domain="average") for part in (before, after)]
+    page = render_report(replace(content, evaluation=pd.concat([rows, *average])))
+    table = page[page.index("Bits per byte, mean over domains") :]
+    assert "… weights in 6 bits" in table[: table.index("</table>")]
+
+
 def test_equal_cost_and_schedules_have_tables(content: ReportContent) -> None:
     page = render_report(content)
     assert "time, extrapolated" in page

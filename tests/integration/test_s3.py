@@ -133,3 +133,29 @@ def test_a_wrong_key_is_one_error(corpus: FilesSource, monkeypatch: pytest.Monke
     with pytest.raises(InputError, match="store s3://real/store: "):
         Store("s3://real/store").exists(Request("order", "x", {}).artifact)
     s3fs.S3FileSystem.clear_instance_cache()
+
+
+def test_a_target_streams_its_order_to_a_machine_without_the_dataset(
+    s3: str,
+    corpus: FilesSource,
+    tiny_study: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = f"{{source: files, path: '{corpus.path}', domain: web}}"
+    overrides = [f"corpora={{texts: {texts}}}", "preparation.materialise_orders=true"]
+    plan = StudyPlan(load_study(str(tiny_study), overrides))
+    run = plan.curricula.target_runs("untouched")[0]
+    weights = []
+    for root, machine in ((f"{s3}/streamed", "there"), (str(tmp_path / "local"), "here")):
+        store = Store(root)
+        monkeypatch.setenv("CURRICLE_CACHE", str(tmp_path / "prepares"))
+        make(Store(root), [*run.inputs.values(), *run.aids])
+        monkeypatch.setenv("CURRICLE_CACHE", str(tmp_path / machine))
+        store = Store(root)
+        make(store, [run])
+        weights.append((store.folder(run.artifact) / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+    fetched = {path.parent.parent.parent.name for path in (tmp_path / "there").rglob("record.json")}
+    assert fetched == {"order", "dataset", "checkpoint"}  # of datasets only the held-out one
+    assert not list((tmp_path / "there").rglob(f"{run.order.random.dataset.artifact.fingerprint}"))

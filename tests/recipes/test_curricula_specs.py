@@ -6,7 +6,7 @@ import pytest
 
 from curricle.core.errors import InputError
 from curricle.recipes.loading import load_study
-from curricle.recipes.specs.curricula import GrowingPool
+from curricle.recipes.specs.curricula import GrowingPool, twins_of
 
 
 def test_a_growing_pool_is_the_default(tiny_study: Path) -> None:
@@ -40,3 +40,47 @@ def test_curricula_that_cant_be_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         load_study(str(tiny_study), [f"curricula.x={curriculum}"])
+
+
+TWIN = "{pacing: oversampled-v, score: unigram-entropy, direction: ascending}"
+
+
+def test_a_twin_makes_the_same_choice_beforehand(tiny_study: Path) -> None:
+    online = "curricula.x={pacing: online-entropy-v, twin: y}"
+    study = load_study(str(tiny_study), [online, f"curricula.y={TWIN}"])
+    assert twins_of(study.curricula) == {"x": "y"}
+    for other in (TWIN.replace("ascending", "descending"), TWIN.replace("}", ", turn: 0.5}"), "{}"):
+        with pytest.raises(InputError, match=r"'x' with twin 'y', expected .*unigram-entropy"):
+            load_study(str(tiny_study), [online, f"curricula.y={other}"])
+    with pytest.raises(InputError, match="'x' with twin 'y'"):
+        load_study(str(tiny_study), [online])
+
+
+def test_the_irreducible_study_has_its_arms_and_evaluations() -> None:
+    study = load_study("irreducible")
+    pools = {name: pool for name, pool in study.curricula.items() if isinstance(pool, GrowingPool)}
+    assert pools == study.curricula
+    settings = sorted((pool.start_fraction, pool.full_at) for pool in pools.values())
+    assert settings == [(start, full) for start in (0.25, 0.5) for full in (0.2, 0.5, 1.0)]
+    assert [name for name, pool in pools.items() if pool.seeds is None] == ["learnability-50-50"]
+    assert (study.target.seeds, {pool.seeds for pool in pools.values()}) == (5, {None, 3})
+    choice, sharpness = study.evaluation.multiple_choice, study.evaluation.sharpness
+    assert choice is not None
+    assert (choice.shots, len(choice.subjects), study.evaluation.mmlu) == (
+        *(5, 5),
+        "../shared/data/mmlu.tar.gz",
+    )
+    assert sharpness is not None
+    assert (sharpness.points, sharpness.batch_size) == (3, 8)
+    assert study.tokenizer.sequence_length == 256
+
+
+@pytest.mark.parametrize("name", ["irreducible", "online-entropy", "rho-loss"])
+def test_every_curriculum_study_has_a_paper_variant_and_is_compared_at_equal_cost(
+    name: str,
+) -> None:
+    study, paper = load_study(name), load_study(f"{name}-paper")
+    assert paper.curricula == study.curricula
+    assert paper.target.tokens is not None
+    assert paper.target.tokens > 100_000_000
+    assert study.target.longer is not None

@@ -11,7 +11,7 @@ from curricle.models.jobs import Job, run_job
 from curricle.models.placement import Placement
 from curricle.recipes.engine import IN_PROCESS, Engine
 from curricle.tasks.session import Session
-from curricle.tasks.step import Step, with_inputs
+from curricle.tasks.step import InputFolders, Step, with_inputs
 
 
 class InThisProcess:
@@ -37,7 +37,6 @@ def make(store: Store, steps: Iterable[Step], engine: Engine = IN_PROCESS) -> No
     for step in with_inputs(list(steps)):
 
         def build(folder: Path, step: Step = step) -> Any:
-            inputs = {role: store.folder(item.artifact) for role, item in step.inputs.items()}
-            return step.build(session, inputs, folder)
+            return step.build(session, InputFolders(store, step), folder)
 
         store.produce(step.request, build)

@@ -23,7 +23,7 @@ CURRICULA = """{
   pool: {},
   aged: {rescore_at: 0.5},
   rho: {pacing: rho-loss, oversampling: 2},
-  online: {pacing: online-entropy-v},
+  online: {pacing: online-entropy-v, twin: twin},
   twin: {pacing: oversampled-v, score: unigram-entropy, direction: ascending}}"""
 SETTINGS = [
     f"curricula={CURRICULA}",
@@ -97,12 +97,22 @@ def test_scores_are_judged_and_arms_compared(made: tuple[StudyPlan, Store]) -> N
     assert all(name in text for name in ("learnability", "moore-lewis", "mtld", "length"))
     results = collect_results(plan, store)
     targets = main_targets(plan, results)
-    compared = comparisons_of(targets, list(plan.study.curricula))
+    compared = comparisons_of(targets, plan.study.curricula)
     pairs = {(item.arm, item.control) for item in compared}
     assert {("aged", "random"), ("aged", "aged-static"), ("rho", "rho-reshuffled")} <= pairs
+    equal = [item for item in compared if (item.arm, item.control) == ("online", "twin")]
+    assert [item.difference for item in equal] == [pytest.approx(0, abs=1e-12)] * len(equal)
+    assert equal
     found = by_schedule(plan, results)
     assert {name: len(items) for name, items in found.items()} == {"constant": 5, "cosine": 5}
     charges = charges_of(plan, store, results, "untouched")
+    against_twin = [item for item in charges["equal_costs"] if item.comparison.control == "twin"]
+    assert [(item.curriculum, item.basis) for item in against_twin] == [
+        ("online", "operations"),
+        ("online", "time"),
+    ]
+    assert against_twin[0].comparison.difference == pytest.approx(0, abs=1e-12)
+    assert against_twin[1].share > 0
     shares = {(item.curriculum, item.basis): item.share for item in charges["equal_costs"]}
     assert shares["twin", "operations"] == shares["online", "operations"] == 0
     assert shares["rho", "operations"] > shares["pool", "operations"] > 1

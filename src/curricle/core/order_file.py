@@ -43,12 +43,12 @@ def read_order(folder: Path, num_samples: int, *, mapped: bool = False) -> Order
     order: Order = np.load(folder / ORDER, mmap_mode="r" if mapped else None, allow_pickle=False)
     if order.dtype != np.int64 or order.ndim != 1:
         raise IntegrityError(f"{folder / ORDER}: {order.dtype} of {order.ndim} dimensions")
-    missing = order[(order < 0) | (order >= num_samples)]
-    if missing.size:
-        raise IntegrityError(
-            f"{folder / ORDER}: names sample {missing[0]}, the dataset ends at {num_samples - 1}; "
-            "build the order for this dataset"
-        )
+    for sample in (order.min(), order.max()):
+        if not 0 <= sample < num_samples:
+            raise IntegrityError(
+                f"{folder / ORDER}: names sample {sample}, the dataset ends at {num_samples - 1}; "
+                "build the order for this dataset"
+            )
     return order
 
 

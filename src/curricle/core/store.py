@@ -153,6 +153,10 @@ class Store:
             _check_size(target / name, entry["bytes"], artifact)
         return target
 
+    def address(self, artifact: Artifact) -> str:
+        """Path or URL of the artifact's folder."""
+        return f"{self.root.rstrip('/')}/{artifact.key}"
+
     def unfinished(self, artifact: Artifact) -> str:
         """Address of a folder in which an unfinished build may keep what it needs to go on.
 

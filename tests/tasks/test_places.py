@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+
+from curricle.core.errors import InputError
+from curricle.core.questions import Question, write_questions
+from curricle.recipes.loading import load_study
+from curricle.tasks.places import make_places
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (
+            "{shots: 1, subjects: [philosphy]}",
+            "subject 'philosphy', expected .*such as philosophy",
+        ),
+        ("{shots: 2}", "philosophy: 1 dev questions, expected at least 2"),
+    ],
+)
+def test_questions_that_cannot_be_asked_stop_a_study_at_once(
+    choice: str, message: str, tiny_study: Path, tmp_path: Path
+) -> None:
+    questions = [
+        Question("philosophy", split, 0, "Why?", ("a", "b", "c", "d"), "A")
+        for split in ("dev", "test")
+    ]
+    write_questions(tmp_path / "mmlu", questions)
+    study = load_study(
+        str(tiny_study),
+        [
+            f"store={tmp_path / 'store'}",
+            f"evaluation.mmlu={tmp_path / 'mmlu'}",
+            f"evaluation.multiple_choice={choice}",
+        ],
+    )
+    with pytest.raises(InputError, match=message):
+        make_places(study)
+    assert not (tmp_path / "store").exists()
