@@ -14,6 +14,7 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
 from curricle.core.errors import InputError
+from curricle.core.memory import release_memory
 from curricle.recipes.specs.preparation import Preparation
 
 # Shards that wait or are worked on, for each worker: enough to keep it busy, few enough to bound
@@ -39,7 +40,10 @@ class Shard:
 def work_on(shard: Shard) -> Any:
     """Work on one shard, with one thread: there is a worker a core."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    return shard.function(shard.item)
+    try:
+        return shard.function(shard.item)
+    finally:
+        release_memory()
 
 
 class TaskRunnerEngine:
@@ -70,8 +74,10 @@ class TaskRunnerEngine:
                 waiting.append(runner.submit(named, {"shard": Shard(function, item)}))
                 if len(waiting) > AHEAD * self._workers:
                     yield waiting.popleft().result()
+                    release_memory()
             while waiting:
                 yield waiting.popleft().result()
+                release_memory()
         finally:
             for future in waiting:
                 future.wait()

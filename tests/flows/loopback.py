@@ -1,7 +1,9 @@
-"""Ports and pages of servers on this machine."""
+"""Ports, pages and processes of servers on this machine."""
 
+import contextlib
 import socket
 import urllib.request
+from pathlib import Path
 
 
 def free_port() -> int:
@@ -18,3 +20,15 @@ def answers(url: str) -> bool:
             return True
     except OSError:
         return False
+
+
+def prefect_servers(folder: Path) -> list[str]:
+    """Ids of the processes that serve Prefect over the database in `folder`."""
+    home = f"PREFECT_HOME={folder / 'store' / 'prefect'}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            serves = b"prefect.server.api" in (process / "cmdline").read_bytes()
+            if serves and home in (process / "environ").read_bytes():
+                found.append(process.name)
+    return found

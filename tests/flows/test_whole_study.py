@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.flows.loopback import prefect_servers
 
 PROGRAM = Path(sys.executable).parent / "curricle"
 Curricle = Callable[..., subprocess.CompletedProcess[str]]
@@ -72,18 +73,6 @@ def started(tiny_study: Path, folder: Path) -> subprocess.Popen[str]:
         time.sleep(0.05)
     assert process.poll() is None
     return process
-
-
-def prefect_servers(folder: Path) -> list[str]:
-    """Ids of the processes that serve Prefect over the database in `folder`."""
-    home = f"PREFECT_HOME={folder / 'store' / 'prefect'}".encode()
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            serves = b"prefect.server.api" in (process / "cmdline").read_bytes()
-            if serves and home in (process / "environ").read_bytes():
-                found.append(process.name)
-    return found
 
 
 def test_interruptions_end_at_once_and_leave_nothing_running(
