@@ -28,7 +28,7 @@ def new_folder(root: Path) -> Iterator[Path]:
     fresh.mkdir(parents=True)
     with _opened(fresh) as descriptor:
         _lock(descriptor)
-        folder = fresh.rename(root / f"{_machine()}:{uuid.uuid4().hex}")
+        folder = fresh.rename(root / f"{machine()}:{uuid.uuid4().hex}")
         try:
             yield folder
         finally:
@@ -38,7 +38,7 @@ def new_folder(root: Path) -> Iterator[Path]:
 def sweep(root: Path) -> None:
     """Remove folders below `root` whose writers, processes of this machine, are dead."""
     unnamed = [folder for folder in root.glob("new:*") if _is_old(folder)]
-    for folder in (*root.glob(f"{_machine()}:*"), *unnamed):
+    for folder in (*root.glob(f"{machine()}:*"), *unnamed):
         with contextlib.suppress(FileNotFoundError), _opened(folder) as descriptor:
             if _lock(descriptor):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -69,6 +69,6 @@ def _opened(folder: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _machine() -> str:
+def machine() -> str:
     """This boot of this machine; a process in a container has its host's."""
     return _BOOT_ID.read_text("ascii").strip() if _BOOT_ID.exists() else socket.gethostname()

@@ -2,7 +2,8 @@
 
 An artifact exists once its `record.json` does, and the record comes last: a local folder is built
 beside its place and renamed, a remote one is uploaded and gets its record at the end. Whoever loses
-a race, or dies half-way, leaves nothing that can be mistaken for an artifact.
+a race, or dies half-way, leaves nothing that can be mistaken for an artifact. Claims see to it that
+there hardly is a race.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from curricle.core import provenance, staging
+from curricle.core.claims import local_claim, remote_claim
 from curricle.core.errors import InputError, IntegrityError
 from curricle.core.plain import canonical_json, fingerprint, to_plain
 from curricle.core.remote import open_filesystem, reachable, remote_errors, room, unusable
@@ -41,7 +43,7 @@ KINDS = (
     "report",
 )
 RECORD = "record.json"
-STAGING, UNFINISHED, NOTES = ".staging", ".unfinished", ".studies"
+STAGING, UNFINISHED, NOTES, CLAIMS = ".staging", ".unfinished", ".studies", ".claims"
 
 Build = Callable[[Path], Mapping[str, Any] | None]
 
@@ -168,19 +170,34 @@ class Store:
         """The artifact of `request`: found if it is complete, otherwise built and stored.
 
         `build` fills an empty local folder and may return facts for the record. If it raises,
-        nothing is left behind. Raises InputError if the disk is full or a remote store refuses.
+        nothing is left behind. Whoever wants an artifact that another process builds waits for it.
+        Raises InputError if the disk is full or a remote store refuses.
         """
         artifact = request.artifact
-        if self.exists(artifact):
-            self.drop_unfinished(artifact)
-            return artifact
+        if not self.exists(artifact):
+            with self._claim(artifact):
+                # Another process may have built it in the meantime.
+                if not self.exists(artifact):
+                    self._build(request, build)
+        self.drop_unfinished(artifact)
+        return artifact
+
+    def _build(self, request: Request, build: Build) -> None:
+        artifact = request.artifact
         with self._staging() as folder, room(folder.parent):
             facts = build(folder) or {}
             record = _record(request, artifact, folder, facts)
             with self._reached():
                 self._commit(artifact, folder, record)
-        self.drop_unfinished(artifact)
-        return artifact
+
+    @contextlib.contextmanager
+    def _claim(self, artifact: Artifact) -> Iterator[None]:
+        path = f"{self.base}/{CLAIMS}/{artifact.fingerprint}"
+        with contextlib.ExitStack() as stack:
+            with self._reached():
+                claim = local_claim(Path(path)) if self.is_local else remote_claim(self.files, path)
+                stack.enter_context(claim)
+            yield
 
     def remove(self, artifact: Artifact) -> None:
         """Delete the artifact, its record first: what is left half-way is no artifact any more."""
