@@ -2,7 +2,10 @@
 
 import hashlib
 import itertools
+import os
+import tempfile
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -21,19 +24,27 @@ class CopyFinder:
     """Knows the texts of `references`, and tells which others are copies of one of them.
 
     A copy is the same when normalised, or has a Jaccard similarity of word n-grams of at least the
-    settings' threshold (found by MinHash-LSH, then computed exactly). Memory: eight bytes for each
-    word of the references and four for each hash of their signatures; the texts aren't kept.
+    settings' threshold (found by MinHash-LSH, then computed exactly). Memory: four bytes for each
+    hash of the references' signatures; the texts aren't kept, and their shingles lie in an unnamed
+    file in `scratch` (default: where the system keeps such files).
     """
 
-    def __init__(self, references: Iterable[Sequence[str]], settings: MinHashSettings) -> None:
+    def __init__(
+        self,
+        references: Iterable[Sequence[str]],
+        settings: MinHashSettings,
+        scratch: Path | None = None,
+    ) -> None:
         self._settings = settings
         self._exact: set[bytes] = set()
-        shingles, signatures = [shingle([], settings.ngram)], [self._sign(shingle([], 1))]
+        self._shingles = _StoredShingles(scratch)
+        signatures = [self._sign(shingle([], 1))]
         for texts in references:
             self._exact.update(map(_digest, texts))
-            shingles.append(shingle(texts, settings.ngram))
-            signatures.append(self._sign(shingles[-1]))
-        self._shingles, self._signatures = _joined(shingles), Signatures.join(signatures)
+            shingles = shingle(texts, settings.ngram)
+            self._shingles.add(shingles)
+            signatures.append(self._sign(shingles))
+        self._signatures = Signatures.join(signatures)
         self._distinct = _distinct(self._signatures)
 
     def find(self, texts: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -65,6 +76,32 @@ class CopyFinder:
 
     def _sign(self, shingles: Shingles) -> Signatures:
         return sign(shingles, self._settings.bands * self._settings.rows)
+
+
+class _StoredShingles:
+    """Shingles of documents on disk; in memory is where those of each begin."""
+
+    def __init__(self, scratch: Path | None) -> None:
+        self._file = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 - as long as this lives
+        self._offsets = np.zeros(1, np.int64)
+
+    def add(self, shingles: Shingles) -> None:
+        """Append documents."""
+        self._file.write(shingles.hashes.tobytes())
+        self._file.flush()
+        self._offsets = np.append(self._offsets, self._offsets[-1] + shingles.offsets[1:])
+
+    def take(self, documents: npt.NDArray[np.int64]) -> Shingles:
+        """The shingles of some documents, in the order given."""
+        spans = np.stack([self._offsets[documents], self._offsets[documents + 1]], axis=1)
+        read = b"".join(self._read(start, stop) for start, stop in spans.tolist())
+        ends = np.cumsum(spans[:, 1] - spans[:, 0])
+        offsets = np.concatenate([[0], ends]).astype(np.int64)
+        return Shingles(np.frombuffer(read, np.uint64), offsets)
+
+    def _read(self, start: int, stop: int) -> bytes:
+        size = np.uint64().itemsize
+        return os.pread(self._file.fileno(), (stop - start) * size, start * size)
 
 
 def _distinct(signatures: Signatures) -> npt.NDArray[np.int64]:

@@ -134,7 +134,7 @@ def _copies(validation: Path, shard: Shard) -> npt.NDArray[np.bool_]:
 def _finder(validation: Path) -> CopyFinder:
     """Knows the held-out texts; made once in every process that looks for their copies."""
     references = (batch.texts for batch in Documents(validation).batches(["text"]))
-    return CopyFinder(references, COPY_OF_VALIDATION)
+    return CopyFinder(references, COPY_OF_VALIDATION, validation.parent)
 
 
 def _table(rows: Iterable[Spooled]) -> pa.Table:
