@@ -63,7 +63,8 @@ def run_local(flow_name: str, study: str, overrides: Sequence[str]) -> Outcome:
     else:
         assert isinstance(plan, StudyPlan)
         outcome = read_outcome(plan, session.store, flow_name, seconds=seconds)
-    return outcome.without(session.failures).with_failures(session.tracker.failures)
+    outcome = outcome.without(session.failures).with_rebuilt(session.rebuilt.values())
+    return outcome.with_failures(session.tracker.failures)
 
 
 def _end_orphaned_servers() -> None:
