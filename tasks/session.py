@@ -12,6 +12,7 @@ from curricle.recipes.ladder import LadderStudy
 from curricle.recipes.loading import AnyStudy, load_any
 from curricle.recipes.specs.preparation import Preparation
 from curricle.tasks.engine import TaskRunnerEngine
+from curricle.tasks.gpus import gpu_turn
 from curricle.tasks.places import state_folder, tracking_uri
 from curricle.tasks.progress import ProgressDisplay
 from curricle.tasks.tracking import Tracker
@@ -54,7 +55,7 @@ class Session:
         study = self.study
         hardware = study.hardware
         placement = Placement(**hardware.model_dump(exclude={"workers"}))
-        return JobPool(hardware.workers, threads_of(study), placement)
+        return JobPool(hardware.workers, threads_of(study), placement, gpu_turn)
 
     @functools.cached_property
     def engine(self) -> TaskRunnerEngine:
