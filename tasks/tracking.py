@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -49,6 +49,13 @@ class TrackedRun:
         )
 
 
+class Registrable(Protocol):
+    """What can enter itself into the model registry."""
+
+    def register(self, client: "MlflowClient", run_id: str) -> None:
+        """Register it as made by that run; again changes nothing."""
+
+
 @dataclass
 class Tracker:
     """Forwards runs to an MLflow server or database; closing waits for what is under way.
@@ -76,6 +83,10 @@ class Tracker:
     def log_run(self, run: TrackedRun) -> None:
         """Forward one finished run, unless that has been done before."""
         self._submit(run.name, self._log_run, run)
+
+    def register(self, run: TrackedRun, model: Registrable) -> None:
+        """Register the model that a run has made; the run has been logged before."""
+        self._submit("registering the model", self._register, run, model)
 
     def log_study(self, values: Mapping[str, float], texts: Mapping[str, str | bytes]) -> None:
         """Put summary numbers and small files (report, figures) on the parent run."""
@@ -164,6 +175,10 @@ class Tracker:
             for name in [uri.split("/")[-2]]
         ]
         self._client.log_inputs(run_id, inputs)
+
+    def _register(self, run: TrackedRun, model: Registrable) -> None:
+        run_id, _ = self._known[run.key]
+        model.register(self._client, run_id)
 
     def _log_study(self, values: dict[str, float], texts: dict[str, str | bytes]) -> None:
         for key, value in values.items():
