@@ -3,10 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from curricle.analysis.report import render_report
 from curricle.analysis.score_summary import render_scores
 from curricle.analysis.summary import render_summary
 from curricle.core.store import Store
@@ -62,6 +60,12 @@ class Outcome:
         )
         return replace(self, text=f"{self.text}\n{line}")
 
+    def with_page(self, problem: str | None) -> "Outcome":
+        """The same, telling why the study's page couldn't be written."""
+        if problem is None:
+            return self
+        return replace(self, text=f"{self.text}\nThe study's page is out of date: {problem}")
+
     def to_plain(self) -> dict[str, Any]:
         """JSON values, without the text."""
         return {key: value for key, value in asdict(self).items() if key != "text"}
@@ -96,8 +100,3 @@ def read_outcome(plan: StudyPlan, store: Store, flow: str, *, seconds: float) ->
         lines.insert(0, render_scores(scored.qualities))
     best = decision.best if decision.from_ranking else None
     return Outcome(plan.study.name, best, path, seconds, None, "\n".join([*lines, took]))
-
-
-def write_report(plan: StudyPlan, store: Store, path: Path) -> None:
-    """Write the report of what the store holds now."""
-    path.write_text(render_report(gather(plan, store)), encoding="utf-8")

@@ -69,6 +69,7 @@ def produce_all(stage: str, steps: Sequence[Step], *, tolerate: bool = False) ->
         future.add_done_callback(lambda _: bar.advance())
     for future in futures:
         future.wait()
+        session.step_made()
     if session.first_error is not None:
         raise session.first_error
     for future in futures:

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from curricle.core import provenance
 from curricle.core.store import Artifact, Store
@@ -27,7 +27,8 @@ class Session:
     `results` keeps the plan, the outermost flow's name and what each stage's flow returned, so
     that a later stage of the same session doesn't run it again. After `first_error` no further step
     is started. `failures` says by label why a run is missing that the study goes on without,
-    `rebuilt` why an artifact is made that another version of the code has made already.
+    `rebuilt` why an artifact is made that another version of the code has made already. `step_made`
+    is called by the flow's thread after each step.
     """
 
     def __init__(self, study: AnyStudy) -> None:
@@ -40,6 +41,7 @@ class Session:
         self.first_error: BaseException | None = None
         self.failures: dict[str, str] = {}
         self.rebuilt: dict[Artifact, str] = {}
+        self.step_made: Callable[[], None] = lambda: None
         self.progress = ProgressDisplay()
         self.tracker = Tracker(
             uri=tracking_uri(study),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 METRICS_PER_BATCH = 1000
-PARENT_TAG = "mlflow.parentRunId"
+PARENT_TAG, NOTE_TAG = "mlflow.parentRunId", "mlflow.note.content"
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class Tracker:
     """Forwards runs to an MLflow server or database; closing waits for what is under way.
 
     `artifact_root` is where a new experiment keeps its files (None: where the server wants them).
+    `page` is where MLflow's server shows the study's run; None before it is known, or without one.
     """
 
     uri: str
@@ -72,13 +73,18 @@ class Tracker:
 
     def __post_init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mlflow")
+        self.page: str | None = None
         self._pending: list[tuple[str, Future[None]]] = []
         self._submit("connecting", self._connect)
 
-    def follow_flow(self, flow_run_id: str) -> None:
-        """Name the Prefect flow run on the parent run and on all runs logged from now on."""
+    def follow_flow(self, flow_run_id: str, address: str | None = None) -> None:
+        """Name the Prefect flow run on the parent run and on all runs logged from now on.
+
+        The parent run's description links to its `address`, if it has one.
+        """
         self.tags["prefect_flow_run_id"] = flow_run_id
-        self._submit("flow run", self._tag_parent, dict(self.tags))
+        note = {} if address is None else {NOTE_TAG: f"[Prefect's flow run]({address})"}
+        self._submit("flow run", self._tag_parent, {**self.tags, **note})
 
     def log_run(self, run: TrackedRun) -> None:
         """Forward one finished run, unless that has been done before."""
@@ -124,6 +130,8 @@ class Tracker:
         }
         self._parent, _ = self._find_or_create(self.study_key, self.study, self.tags)
         client.update_run(self._parent, status="RUNNING")
+        if self.uri.startswith("http"):
+            self.page = f"{self.uri}/#/experiments/{self._experiment}/runs/{self._parent}"
 
     def _tag_parent(self, tags: Mapping[str, str]) -> None:
         for key, value in tags.items():
