@@ -47,13 +47,24 @@ class SweepVariant:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StageProgress:
+    """How many of a stage's steps are there, and the first ones that aren't."""
+
+    stage: str
+    steps: int
+    done: int
+    next: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportContent:
     """A study's results so far.
 
-    `status` and `created` are shown as they are. `tiny` and `standard` rank the recipes at the two
-    rates, `confirmation` at the target's size, `domains` per domain at the tiny rate. `band` are
-    the usable rates, `check` compares ways of ranking with the tuned target, `variants` are the
-    sweep's others, `alignment` has columns recipe, seed, gradient_cosine, update_cosine, gain.
+    `status` and `created` are shown as they are, `progress` while something is missing. `tiny` and
+    `standard` rank the recipes at the two rates, `confirmation` at the target's size, `domains` per
+    domain at the tiny rate. `band` are the usable rates, `check` compares ways of ranking with the
+    tuned target, `variants` are the sweep's others, `alignment` has columns recipe, seed,
+    gradient_cosine, update_cosine, gain.
 
     `comparisons` hold each curriculum's arm against the random order and, where asked for, against
     its own controls; `curricula` names the arms that are in question rather than controls.
@@ -72,6 +83,7 @@ class ReportContent:
     study: str
     status: str = "finished"
     created: str = ""
+    progress: tuple[StageProgress, ...] = ()
     tiny_rate: float | None = None
     standard_rate: float | None = None
     tiny: Ranking | None = None

@@ -1,4 +1,4 @@
-"""What the page of a flow run shows besides its tasks: tables and texts.
+"""What the page of a flow run shows besides its tasks: tables, texts and links.
 
 Prefect's own functions give up at once if the server is away, for instance because it is restarted;
 a study isn't to fail of that.
@@ -9,7 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.logging import get_run_logger
 
@@ -30,6 +34,12 @@ def show_text(study: str, what: str, text: str, description: str) -> None:
     _patiently(what, lambda: create_markdown_artifact(fenced, key=key, description=description))
 
 
+def show_link(study: str, what: str, address: str, text: str) -> None:
+    """Show a link under a key of the study's."""
+    key = artifact_key(study, what)
+    _patiently(what, lambda: create_link_artifact(address, link_text=text, key=key))
+
+
 def artifact_key(study: str, what: str) -> str:
     """A key as Prefect wants it for an artifact of a study: lower-case letters, digits, dashes."""
     name = "".join(letter if letter.isalnum() else "-" for letter in study.lower())
@@ -44,10 +54,14 @@ def _patiently(what: str, create: Callable[[], object]) -> None:
             create()
             return
         except (httpx.TransportError, PrefectHTTPStatusError) as error:
-            refused = isinstance(error, PrefectHTTPStatusError)
-            if refused and error.response.status_code < SERVER_ERROR:
+            if _is_a_refusal(error):
                 raise
             if time.monotonic() > deadline:
                 get_run_logger().warning("Prefect's page lacks the %s: %s", what, error)
                 return
         time.sleep(PAUSE_SECONDS)
+
+
+def _is_a_refusal(error: httpx.TransportError | PrefectHTTPStatusError) -> bool:
+    """Whether the server is there, and doesn't want what it was sent."""
+    return isinstance(error, PrefectHTTPStatusError) and error.response.status_code < SERVER_ERROR

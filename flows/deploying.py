@@ -1,4 +1,4 @@
-"""Registers Curricle's work pools, deployments and automation with a Prefect server.
+"""Registers Curricle's work pools, deployments, limits and automations with a Prefect server.
 
 What there should be stands in `prefect.yaml` beside this file. Registering it again changes nothing
 that is so already, and `differences` says what isn't.
@@ -8,18 +8,15 @@ import contextlib
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
-from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
-from prefect.events.actions import ChangeFlowRunState
-from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 from prefect.utilities.callables import parameter_schema
@@ -27,10 +24,15 @@ from prefect.workers.process import ProcessWorker
 from ruamel.yaml import YAML
 
 from curricle.core.errors import CurricleError, InputError
+from curricle.flows.automations import (
+    automation_deviations,
+    make_automations,
+    wanted_automations,
+)
+from curricle.flows.limits import limit_deviations, make_limits
+from curricle.tasks.gpus import own_gpus
 
 PREFECT_FILE = Path(__file__).with_name("prefect.yaml")
-SILENCE = timedelta(seconds=90)
-ENDED = ("Completed", "Failed", "Cancelled", "Crashed", "Degraded", "Paused", "AwaitingRetry")
 
 
 @dataclass(frozen=True)
@@ -74,55 +76,62 @@ def wanted_deployments(overrides: Sequence[str] = ()) -> tuple[Deployment, ...]:
     return tuple(_deployment(entry, overrides) for entry in tree["deployments"])
 
 
-def deploy(overrides: Sequence[str] = ()) -> list[str]:
+@dataclass(frozen=True)
+class Wishes:
+    """What is registered besides `prefect.yaml`.
+
+    All studies get `overrides`. `gpus` says how many each machine has; None: this one's. `notify`
+    names a notification block, TYPE/NAME, that tells when a study has ended.
+    """
+
+    overrides: Sequence[str] = ()
+    gpus: Mapping[str, int] | None = None
+    notify: str | None = None
+
+    @property
+    def deployments(self) -> tuple[Deployment, ...]:
+        """The deployments."""
+        return wanted_deployments(self.overrides)
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """GPUs by machine."""
+        return own_gpus() if self.gpus is None else self.gpus
+
+    def automations(self, client: SyncPrefectClient) -> list[AutomationCore]:
+        """The automations; raises InputError if the server has no such block."""
+        flows = {item.flow.name for item in self.deployments}
+        return wanted_automations(client, sorted(flows), self.notify)
+
+
+def deploy(wishes: Wishes) -> list[str]:
     """Register everything; returns the deployments' addresses.
 
-    Raises InputError without a server's address, CurricleError if the server doesn't answer.
+    Raises InputError without a server's address or a block that is named, CurricleError if the
+    server doesn't answer.
     """
-    wanted = wanted_deployments(overrides)
+    wanted = wishes.deployments
     with _server() as client:
+        automations = wishes.automations(client)
         for pool in sorted({item.work_pool for item in wanted}):
             _make_pool(client, pool)
         for item in wanted:
             _register(client, item)
-        _automate(client)
+        make_limits(client, wishes.limits)
+        make_automations(client, automations)
     return [item.address for item in wanted]
 
 
-def differences(overrides: Sequence[str] = ()) -> list[str]:
+def differences(wishes: Wishes) -> list[str]:
     """What the server has otherwise than `deploy` makes it, a line each; raises as that does."""
-    wanted = wanted_deployments(overrides)
-    automation = crashed_automation().name
+    wanted = wishes.deployments
     with _server() as client:
         pools = sorted({item.work_pool for item in wanted})
         found = [f"work pool {pool}: missing" for pool in pools if not _has_pool(client, pool)]
         found += [line for item in wanted for line in _deviations(client, item)]
-        if not client.read_automations_by_name(automation):
-            found.append(f"automation {automation!r}: missing")
+        found += limit_deviations(client, wishes.limits)
+        found += automation_deviations(client, wishes.automations(client))
     return found
-
-
-def crashed_automation() -> AutomationCore:
-    """Marks a run as crashed that has told it lived, and then neither that nor its end."""
-    ends = {f"prefect.flow-run.{state}" for state in ENDED}
-    trigger = EventTrigger(
-        after={"prefect.flow-run.heartbeat"},
-        expect={"prefect.flow-run.heartbeat", *ends},
-        match={"prefect.resource.id": ["prefect.flow-run.*"]},
-        for_each={"prefect.resource.id"},
-        posture=Posture.Proactive,
-        threshold=1,
-        within=SILENCE,
-    )
-    message = f"No sign of life for {SILENCE.seconds} seconds: the process that ran this is gone."
-    return AutomationCore(
-        name="Curricle: mark dead runs as crashed",
-        description="Registered by curricle deploy.",
-        trigger=trigger,
-        actions=[
-            ChangeFlowRunState(name=None, state=StateType.CRASHED, message=message, force=False)
-        ],
-    )
 
 
 def _deployment(entry: Mapping[str, Any], overrides: Sequence[str]) -> Deployment:
@@ -195,14 +204,6 @@ def _register(client: SyncPrefectClient, item: Deployment) -> None:
         job_variables=dict(item.job_variables),
         pull_steps=[],
     )
-
-
-def _automate(client: SyncPrefectClient) -> None:
-    automation = crashed_automation()
-    if known := client.read_automations_by_name(automation.name):
-        client.update_automation(known[0].id, automation)
-    else:
-        client.create_automation(automation)
 
 
 def _deviations(client: SyncPrefectClient, item: Deployment) -> Iterator[str]:

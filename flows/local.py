@@ -22,6 +22,7 @@ from prefect.settings import (
 )
 from prefect.states import Crashed
 
+from curricle.flows.stage import page_of
 from curricle.tasks.ladder.outcome import read_ladder_outcome
 from curricle.tasks.ladder.plan import LadderPlan
 from curricle.tasks.outcome import Outcome, read_outcome
@@ -63,7 +64,8 @@ def run_local(flow_name: str, study: str, overrides: Sequence[str]) -> Outcome:
     else:
         assert isinstance(plan, StudyPlan)
         outcome = read_outcome(plan, session.store, flow_name, seconds=seconds)
-    return outcome.without(session.failures).with_failures(session.tracker.failures)
+    outcome = outcome.without(session.failures).with_rebuilt(session.rebuilt.values())
+    return outcome.with_failures(session.tracker.failures).with_page(page_of(session).problem)
 
 
 def _end_orphaned_servers() -> None:

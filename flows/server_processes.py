@@ -19,6 +19,7 @@ from curricle.core.errors import CurricleError, InputError
 STARTUP_SECONDS = 90
 STOP_SECONDS = 10
 TOLD_CHARACTERS = 2000
+FILE_LEASES = "prefect.server.concurrency.lease_storage.filesystem"
 
 Process = subprocess.Popen[bytes]
 
@@ -97,8 +98,13 @@ def prefect_server(host: str, port: int) -> Server:
     """Prefect's server with its pages, over the database that the environment names."""
     address = f"http://{host}:{port}"
     start = (sys.executable, "-m", "prefect", "server", "start")
-    # The page asks port 4200 for its data unless it is told where the API is.
-    environment = {"PREFECT_SERVER_UI_API_URL": f"{address}/api"}
+    environment = {
+        # The page asks port 4200 for its data unless it is told where the API is.
+        "PREFECT_SERVER_UI_API_URL": f"{address}/api",
+        "PREFECT_UI_URL": address,  # notifications link there
+        # In memory, leases would be forgotten at a restart, and their slots be taken for ever.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": FILE_LEASES,
+    }
     return Server(
         "Prefect",
         (*start, "--host", host, "--port", str(port)),

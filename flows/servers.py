@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Callable
 
 from curricle.core.errors import InputError
+from curricle.core.store import Store
 from curricle.flows.server_processes import (
     check_port,
     ended_together,
@@ -54,6 +55,8 @@ def serve_pages(
             )
         )
         servers.wait(announce)
+        if page := Store(study.store, create=False).page(study.name):
+            announce(f"page     {page}")
         announce("Ctrl-C ends both.")
         servers.watch()
 

@@ -9,7 +9,9 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from curricle.flows.artifacts import show_link
 from curricle.tasks.outcome import DEGRADED, describe_failures
+from curricle.tasks.page import StudyPage
 from curricle.tasks.plans import plan_of
 from curricle.tasks.registry import register
 from curricle.tasks.session import Session, open_session
@@ -45,13 +47,17 @@ def stage(
                 plan: Any = session.results.setdefault("plan", plan_of(session.study))
                 if "flow" not in session.results:
                     session.results["flow"] = name
-                    session.tracker.follow_flow(str(flow_run.get_id()))
+                    session.tracker.follow_flow(str(flow_run.get_id()), flow_run.ui_url)
+                    session.results["page"] = page = StudyPage(plan, session.store, session.tracker)
+                    session.step_made = page.step_made
                 for earlier in after:
                     if earlier.name not in session.results:
                         earlier(study, overrides)
                 register(plan, session.store)
                 session.results[name] = body(session, plan)
                 register(plan, session.store)
+                page_of(session).write()
+                _link_to_mlflow(session)
                 return _degraded(session) or session.results[name]
 
         run.__doc__ = f"{body.__doc__}\n\n{_PARAMETERS}"
@@ -64,6 +70,19 @@ def stage(
         )(run)
 
     return decorate
+
+
+def _link_to_mlflow(session: Session) -> None:
+    """Show on Prefect's page where MLflow's is, if a server has one."""
+    if address := session.tracker.page:
+        show_link(session.study.name, "mlflow", address, "The study's runs in MLflow")
+
+
+def page_of(session: Session) -> StudyPage:
+    """The page of the study at work."""
+    page = session.results["page"]
+    assert isinstance(page, StudyPage)
+    return page
 
 
 def _degraded(session: Session) -> Any:

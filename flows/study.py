@@ -8,6 +8,7 @@ from curricle.flows.pretrain import pretrain
 from curricle.flows.rank import rank
 from curricle.flows.score import score
 from curricle.flows.stage import stage
+from curricle.tasks.model_registry import register_target
 from curricle.tasks.plan import StudyPlan
 from curricle.tasks.produce import produce_all
 from curricle.tasks.report import SUMMARY, publish, report_step
@@ -16,10 +17,11 @@ from curricle.tasks.session import Session
 
 @stage("study", after=[prepare, rank, score, pretrain, evaluate])
 def study(session: Session, plan: StudyPlan) -> Artifact:
-    """Write the report and show it in MLflow."""
+    """Write the report, show it in MLflow, and register the target that it recommends."""
     step = report_step(plan, session.store)
     produce_all("writing the report", [step])
     publish(session, step)
+    register_target(session, plan)
     summary = (session.store.folder(step.artifact) / SUMMARY).read_text(encoding="utf-8")
     show_text(plan.study.name, "summary", summary, "Findings")
     return step.artifact

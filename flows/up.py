@@ -18,7 +18,7 @@ from prefect.client.schemas.objects import WorkerStatus
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from curricle.core.errors import CurricleError, InputError
-from curricle.flows.deploying import deploy
+from curricle.flows.deploying import Wishes, deploy
 from curricle.flows.server_processes import (
     Server,
     Servers,
@@ -83,7 +83,7 @@ def bring_up(platform: Platform, announce: Callable[[str], None]) -> None:
         servers.start(mlflow_server(platform.host, platform.mlflow_port, tuple(_places(platform))))
         servers.wait(announce)
         with temporary_settings({PREFECT_API_URL: platform.api}):
-            addresses = deploy(platform.overrides)
+            addresses = deploy(Wishes(platform.overrides))
             _start_workers(servers, platform)
         announce(f"store    {platform.store}")
         announce(f"{platform.workers} worker(s) for pool {platform.pool}; to start a study:")

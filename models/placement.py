@@ -15,6 +15,13 @@ SNAPSHOT_SHARE = 50
 """A large state takes long to write: snapshots take at most one part in so many of the time."""
 
 
+def cuda_devices() -> int:
+    """The number of CUDA devices that this process sees."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Placement:
     """Where and how a job runs; no part of its identity.
@@ -44,10 +51,10 @@ class Placement:
     @property
     def resolved(self) -> str:
         """`cpu` or `cuda`. Raises InputError if CUDA is asked for and there are too few devices."""
-        import torch
-
-        found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if self.accelerator == "cpu" or (self.accelerator == "auto" and not found):
+        if self.accelerator == "cpu":
+            return "cpu"
+        found = cuda_devices()
+        if self.accelerator == "auto" and not found:
             return "cpu"
         if found < self.devices:
             raise InputError(

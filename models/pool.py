@@ -4,10 +4,11 @@ On a CPU one process per core with one thread each beats one process with all th
 models, and start-up (seconds of imports) is paid once per worker.
 """
 
+import contextlib
 import os
 import queue
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
@@ -18,19 +19,25 @@ from curricle.models.torchrun_worker import TorchrunWorker
 from curricle.models.worker_process import WorkerDiedError, WorkerProcess
 
 Worker = WorkerProcess | TorchrunWorker
+Turn = Callable[[Placement], contextlib.AbstractContextManager[object]]
 
 
 class JobPool:
     """Runs jobs in `workers` processes; `run` may be called from any number of threads.
 
     By default there are as many as the cores have room for, each with `threads` threads; on CUDA,
-    or with jobs of several devices, as many as the devices have room for.
+    or with jobs of several devices, as many as the devices have room for. Each job runs inside
+    `turn(placement)`, which may wait for a device that others share.
     """
 
     def __init__(
-        self, workers: int | None = None, threads: int = 1, placement: Placement | None = None
+        self,
+        workers: int | None = None,
+        threads: int = 1,
+        placement: Placement | None = None,
+        turn: Turn = contextlib.nullcontext,
     ) -> None:
-        self._placement = placement or Placement()
+        self._placement, self._turn = placement or Placement(), turn
         slots = _device_slots(self._placement) or _core_slots(self._placement.devices * threads)
         self.size = workers or len(slots)
         self._workers: set[Worker] = set()
@@ -57,9 +64,11 @@ class JobPool:
         the process died, in which case another takes its place.
         """
         worker = self._idle.get()
-        started = time.monotonic()
         try:
-            facts = worker.run(job.to_message(self._placement))
+            with self._turn(self._placement):
+                started = time.monotonic()
+                facts = worker.run(job.to_message(self._placement))
+                seconds = time.monotonic() - started
         except (InputError, JobError):
             self._idle.put(worker)
             raise
@@ -72,7 +81,7 @@ class JobPool:
                 raise JobError(f"{job.kind} job: {problem}") from None
             raise
         self._idle.put(worker)
-        return {**facts, "seconds": time.monotonic() - started}
+        return {**facts, "seconds": seconds}
 
     def _admit(self, worker: "Worker") -> None:
         self._workers.add(worker)

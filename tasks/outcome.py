@@ -1,11 +1,10 @@
 """What a command says at its end."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from curricle.analysis.report import render_report
 from curricle.analysis.score_summary import render_scores
 from curricle.analysis.summary import render_summary
 from curricle.core.store import Store
@@ -13,6 +12,7 @@ from curricle.tasks.plan import StudyPlan
 from curricle.tasks.prepared import prepared_of, render_prepared
 from curricle.tasks.report import REPORT, SUMMARY, gather, report_step
 from curricle.tasks.score_quality import scored_samples
+from curricle.tasks.upgrade import describe_rebuilt
 
 MOST_NAMED = 3
 DEGRADED = "Degraded"
@@ -23,7 +23,8 @@ DEGRADED = "Degraded"
 class Outcome:
     """The study as it stands: summary for the terminal, the report's path, the best recipe.
 
-    `prepared` is the table that `prepare` alone ends with, `missing` the runs that failed, and why.
+    `prepared` is the table that `prepare` alone ends with, `missing` the runs that failed, and why,
+    `rebuilt` how many artifacts were made anew after an upgrade of the code, by reason.
     """
 
     study: str
@@ -34,6 +35,7 @@ class Outcome:
     text: str
     state: str = "Completed"
     missing: Mapping[str, str] = field(default_factory=dict)
+    rebuilt: Mapping[str, int] = field(default_factory=dict)
 
     def without(self, missing: Mapping[str, str]) -> "Outcome":
         """The same, telling which runs the study goes on without."""
@@ -41,6 +43,12 @@ class Outcome:
             return self
         line = f"{DEGRADED}: {describe_failures(missing)}. The same command tries them again."
         return replace(self, state=DEGRADED, missing=missing, text=f"{self.text}\n{line}")
+
+    def with_rebuilt(self, reasons: Iterable[str]) -> "Outcome":
+        """The same, telling what another version of the code had made already, and why."""
+        counts = Counter(reasons)
+        text = "\n".join([self.text, *describe_rebuilt(counts)])
+        return replace(self, rebuilt=counts, text=text)
 
     def with_failures(self, failures: Sequence[str]) -> "Outcome":
         """The same, telling what MLflow didn't take."""
@@ -51,6 +59,12 @@ class Outcome:
             "again forwards what is missing."
         )
         return replace(self, text=f"{self.text}\n{line}")
+
+    def with_page(self, problem: str | None) -> "Outcome":
+        """The same, telling why the study's page couldn't be written."""
+        if problem is None:
+            return self
+        return replace(self, text=f"{self.text}\nThe study's page is out of date: {problem}")
 
     def to_plain(self) -> dict[str, Any]:
         """JSON values, without the text."""
@@ -86,8 +100,3 @@ def read_outcome(plan: StudyPlan, store: Store, flow: str, *, seconds: float) ->
         lines.insert(0, render_scores(scored.qualities))
     best = decision.best if decision.from_ranking else None
     return Outcome(plan.study.name, best, path, seconds, None, "\n".join([*lines, took]))
-
-
-def write_report(plan: StudyPlan, store: Store, path: Path) -> None:
-    """Write the report of what the store holds now."""
-    path.write_text(render_report(gather(plan, store)), encoding="utf-8")

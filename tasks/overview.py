@@ -1,7 +1,8 @@
 """What a study would do and has done, stage by stage: the dry run and the status."""
 
-from collections.abc import Iterator, Sequence, Set
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from curricle.core.plain import to_plain
@@ -12,6 +13,7 @@ from curricle.tasks.plan import StudyPlan
 from curricle.tasks.speed import seconds_per_flop
 from curricle.tasks.step import Step
 from curricle.tasks.train import TrainingStep
+from curricle.tasks.upgrade import Upgrade, describe_rebuilt
 
 MOST_NAMED = 3
 SECONDS_PER_STEP = 0.3
@@ -24,8 +26,8 @@ class StageOverview:
 
     `flops_spent` and `job_hours` are what the steps in the store took: operations of training, and
     hours of jobs, each on a core or a device of its own. `next` names the first steps that are
-    missing. `expected` is what the ranking can be expected to decide, once there are runs to tell
-    it by.
+    missing. `rebuilt` counts, by reason, those that another version of the code has made already.
+    `expected` is what the ranking can be expected to decide, once there are runs to tell it by.
     """
 
     stage: str
@@ -38,6 +40,7 @@ class StageOverview:
     flops_spent: int = 0
     job_hours: float = 0.0
     next: tuple[str, ...] = ()
+    rebuilt: Mapping[str, int] = field(default_factory=dict)
     expected: Expectation | None = None
 
     def to_row(self) -> dict[str, Any]:
@@ -59,8 +62,9 @@ def overview(study: Study, stages: Sequence[str] | None = None) -> list[StageOve
     every = [step for steps in layout.values() for step in steps]
     done = {step.artifact for step in every if store.exists(step.artifact)}
     each = seconds_per_flop(plan, store)
+    rebuilt = Upgrade(store).reasons(step for step in every if step.artifact not in done)
     found = [
-        _stage(name, steps, done, store, each)
+        _stage(name, steps, done, store, each, rebuilt)
         for name, steps in layout.items()
         if stages is None or name in stages
     ]
@@ -88,7 +92,14 @@ def render_overview(
         minutes_to_go=sum(item.minutes_to_go for item in stages),
     )
     expected = [item.expected.to_text() for item in stages if item.expected is not None]
-    return "\n".join([*lines, _line(total), *expected, *_spent(stages, price), *_next(stages)])
+    told = [*expected, *_rebuilt(stages), *_spent(stages, price), *_next(stages)]
+    return "\n".join([*lines, _line(total), *told])
+
+
+def _rebuilt(stages: Sequence[StageOverview]) -> Iterator[str]:
+    """What an upgrade of the code makes anew."""
+    counts = sum((Counter(stage.rebuilt) for stage in stages), Counter[str]())
+    return describe_rebuilt(counts)
 
 
 def _spent(stages: Sequence[StageOverview], price: float | None) -> Iterator[str]:
@@ -117,7 +128,12 @@ def _line(item: StageOverview) -> str:
 
 
 def _stage(
-    name: str, steps: Sequence[Step], done: Set[Artifact], store: Store, seconds_each: float
+    name: str,
+    steps: Sequence[Step],
+    done: Set[Artifact],
+    store: Store,
+    seconds_each: float,
+    rebuilt: Mapping[Artifact, str],
 ) -> StageOverview:
     missing = [step for step in steps if step.artifact not in done]
     runs = [step for step in steps if isinstance(step, TrainingStep)]
@@ -136,4 +152,5 @@ def _stage(
         flops_spent=sum(int(facts["training_flops"]) for facts in trained),
         job_hours=sum(float(facts["seconds"]) for facts in trained) / 3600,
         next=tuple(f"{step.verb} {step.label}" for step in missing[:MOST_NAMED]),
+        rebuilt=Counter(rebuilt[step.artifact] for step in missing if step.artifact in rebuilt),
     )

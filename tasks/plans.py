@@ -1,17 +1,16 @@
 """Either form of study laid out, and what the store holds of it."""
 
-from pathlib import Path
-
 import pandas as pd
 
+from curricle.analysis.report import render_report
 from curricle.core.store import Store
 from curricle.recipes.ladder import LadderStudy
 from curricle.recipes.loading import AnyStudy
-from curricle.tasks.ladder.outcome import write_ladder_report
+from curricle.tasks.ladder.outcome import ladder_report
 from curricle.tasks.ladder.plan import LadderPlan
 from curricle.tasks.ladder.results import collect_ladder_results
-from curricle.tasks.outcome import write_report
 from curricle.tasks.plan import StudyPlan
+from curricle.tasks.report import gather
 from curricle.tasks.results import collect_results
 
 AnyPlan = StudyPlan | LadderPlan
@@ -29,9 +28,8 @@ def results_of(plan: AnyPlan, store: Store) -> pd.DataFrame:
     return collect_results(plan, store)
 
 
-def write_report_of(plan: AnyPlan, store: Store, path: Path) -> None:
-    """Write the report of what the store holds now."""
+def report_of(plan: AnyPlan, store: Store) -> str:
+    """The report, as HTML, of what the store holds now. Raises InputError if it is too little."""
     if isinstance(plan, LadderPlan):
-        write_ladder_report(plan, store, path)
-    else:
-        write_report(plan, store, path)
+        return ladder_report(plan, store)
+    return render_report(gather(plan, store))

@@ -1,10 +1,11 @@
 """The one Prefect task: make a step's artifact unless the store has it."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.utilities.annotations import quote
@@ -13,6 +14,7 @@ from curricle.core.errors import JobError
 from curricle.core.store import Artifact
 from curricle.tasks.session import Session, current_session
 from curricle.tasks.step import InputFolders, Step
+from curricle.tasks.upgrade import describe_rebuilt
 
 
 # The store is the cache: it survives the process and proves what it holds, so Prefect's is off.
@@ -57,6 +59,7 @@ def produce_all(stage: str, steps: Sequence[Step], *, tolerate: bool = False) ->
             missing.setdefault(step.artifact, step)
     if not missing:
         return
+    _tell_rebuilt(stage, missing.values(), session)
     needed = [item for step in missing.values() for item in (*step.inputs.values(), *step.aids)]
     produce_all(f"inputs for {stage}".replace("inputs for inputs for", "inputs for"), needed)
     bar = session.progress.stage(stage, len(missing))
@@ -65,6 +68,7 @@ def produce_all(stage: str, steps: Sequence[Step], *, tolerate: bool = False) ->
         future.add_done_callback(lambda _: bar.advance())
     for future in futures:
         future.wait()
+        session.step_made()
     if session.first_error is not None:
         raise session.first_error
     for future in futures:
@@ -76,6 +80,15 @@ def _submit(step: Step, tolerated: bool) -> PrefectFuture[Artifact]:
     # Quoted, or Prefect would walk through the step's whole graph in search of futures.
     quoted: Any = quote(step)
     return named.submit(quoted, tolerated)
+
+
+def _tell_rebuilt(stage: str, missing: Iterable[Step], session: Session) -> None:
+    """Say, here and on Prefect's page, what is made anew by this version of the code."""
+    reasons = session.upgrade.reasons(missing)
+    session.rebuilt.update(reasons)
+    for line in describe_rebuilt(Counter(reasons.values())):
+        session.progress.tell(f"{stage}: {line}")
+        get_run_logger().warning(line)
 
 
 def _track(step: Step, session: Session) -> None:

@@ -47,6 +47,10 @@ class ProgressDisplay:
     ) -> None:
         self._bars.stop()
 
+    def tell(self, line: str) -> None:
+        """Print a line, above the bars where there are any."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     def stage(self, name: str, total: int) -> "Stage":
         """A new stage of `total` pieces of work."""
         bar = self._bars.add_task(name, total=total)

@@ -91,6 +91,7 @@ def collect(store: Store, garbage: Garbage) -> None:
     """Delete it. Whoever needs such an artifact later makes it again."""
     for study in garbage.forgotten:
         store.write_note(study, None)
+        store.write_page(study, None)
     for artifact in garbage.artifacts:
         store.remove(artifact)
     for artifact in garbage.unfinished:

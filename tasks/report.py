@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from curricle.analysis.accuracies import accuracy_table
 from curricle.analysis.cautions import Caution, movement_cautions
-from curricle.analysis.content import ReportContent, SweepVariant
+from curricle.analysis.content import ReportContent, StageProgress, SweepVariant
 from curricle.analysis.costs import costs_of
 from curricle.analysis.documents import DocumentComparison, compare_documents
 from curricle.analysis.multiple_choice import LetterReport, letter_report
@@ -40,6 +40,7 @@ from curricle.tasks.session import Session
 from curricle.tasks.step import Step
 from curricle.tasks.train import TrainingStep
 
+MOST_NAMED = 3
 REPORT, RESULTS, SUMMARY = "report.html", "results.parquet", "summary.txt"
 
 
@@ -111,12 +112,12 @@ def gather(plan: StudyPlan, store: Store) -> ReportContent:
     targets = main_targets(plan, results)
     labels = list(plan.study.curricula)
     decision = plan.ranking.decide(store)
-    done = all(
-        store.exists(step.artifact) for steps in plan.layout(store).values() for step in steps
-    )
+    progress = _progress(plan, store)
+    done = all(stage.done == stage.steps for stage in progress)
     return ReportContent(
         study=plan.study.name,
         status="finished" if done else "unfinished",
+        progress=progress,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         tiny_rate=plan.study.proxy.tiny_rate,
         standard_rate=plan.study.proxy.standard_rate,
@@ -139,6 +140,17 @@ def gather(plan: StudyPlan, store: Store) -> ReportContent:
         provenance=_provenance(plan.study),
         spec=_as_yaml(plan.study),
     )
+
+
+def _progress(plan: StudyPlan, store: Store) -> tuple[StageProgress, ...]:
+    """Each stage's steps, as far as they can be told now."""
+    found = []
+    for stage, steps in plan.layout(store).items():
+        missing = [step for step in steps if not store.exists(step.artifact)]
+        named = tuple(f"{step.verb} {step.label}" for step in missing[:MOST_NAMED])
+        done = len(steps) - len(missing)
+        found.append(StageProgress(stage=stage, steps=len(steps), done=done, next=named))
+    return tuple(found)
 
 
 def _rankings(plan: StudyPlan, store: Store) -> dict[str, Any]:

@@ -2,19 +2,21 @@
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from curricle.core import provenance
-from curricle.core.store import Store
+from curricle.core.store import Artifact, Store
 from curricle.models.placement import Placement
 from curricle.models.pool import JobPool
 from curricle.recipes.ladder import LadderStudy
 from curricle.recipes.loading import AnyStudy, load_any
 from curricle.recipes.specs.preparation import Preparation
 from curricle.tasks.engine import TaskRunnerEngine
+from curricle.tasks.gpus import gpu_turn
 from curricle.tasks.places import state_folder, tracking_uri
 from curricle.tasks.progress import ProgressDisplay
 from curricle.tasks.tracking import Tracker
+from curricle.tasks.upgrade import Upgrade
 
 _open: list["Session"] = []
 
@@ -24,7 +26,9 @@ class Session:
 
     `results` keeps the plan, the outermost flow's name and what each stage's flow returned, so
     that a later stage of the same session doesn't run it again. After `first_error` no further step
-    is started. `failures` says by label why a run is missing that the study goes on without.
+    is started. `failures` says by label why a run is missing that the study goes on without,
+    `rebuilt` why an artifact is made that another version of the code has made already. `step_made`
+    is called by the flow's thread after each step.
     """
 
     def __init__(self, study: AnyStudy) -> None:
@@ -36,6 +40,8 @@ class Session:
         self.results: dict[str, object] = {}
         self.first_error: BaseException | None = None
         self.failures: dict[str, str] = {}
+        self.rebuilt: dict[Artifact, str] = {}
+        self.step_made: Callable[[], None] = lambda: None
         self.progress = ProgressDisplay()
         self.tracker = Tracker(
             uri=tracking_uri(study),
@@ -51,12 +57,17 @@ class Session:
         study = self.study
         hardware = study.hardware
         placement = Placement(**hardware.model_dump(exclude={"workers"}))
-        return JobPool(hardware.workers, threads_of(study), placement)
+        return JobPool(hardware.workers, threads_of(study), placement, gpu_turn)
 
     @functools.cached_property
     def engine(self) -> TaskRunnerEngine:
         """What maps the shards of corpora and recipes."""
         return TaskRunnerEngine(self.preparation)
+
+    @functools.cached_property
+    def upgrade(self) -> Upgrade:
+        """Tells which missing artifacts another version of the code has made."""
+        return Upgrade(self.store)
 
     @property
     def preparation(self) -> Preparation:

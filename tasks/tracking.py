@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
 METRICS_PER_BATCH = 1000
-PARENT_TAG = "mlflow.parentRunId"
+PARENT_TAG, NOTE_TAG = "mlflow.parentRunId", "mlflow.note.content"
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,19 @@ class TrackedRun:
         )
 
 
+class Registrable(Protocol):
+    """What can enter itself into the model registry."""
+
+    def register(self, client: "MlflowClient", run_id: str) -> None:
+        """Register it as made by that run; again changes nothing."""
+
+
 @dataclass
 class Tracker:
     """Forwards runs to an MLflow server or database; closing waits for what is under way.
 
     `artifact_root` is where a new experiment keeps its files (None: where the server wants them).
+    `page` is where MLflow's server shows the study's run; None before it is known, or without one.
     """
 
     uri: str
@@ -65,17 +73,26 @@ class Tracker:
 
     def __post_init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mlflow")
+        self.page: str | None = None
         self._pending: list[tuple[str, Future[None]]] = []
         self._submit("connecting", self._connect)
 
-    def follow_flow(self, flow_run_id: str) -> None:
-        """Name the Prefect flow run on the parent run and on all runs logged from now on."""
+    def follow_flow(self, flow_run_id: str, address: str | None = None) -> None:
+        """Name the Prefect flow run on the parent run and on all runs logged from now on.
+
+        The parent run's description links to its `address`, if it has one.
+        """
         self.tags["prefect_flow_run_id"] = flow_run_id
-        self._submit("flow run", self._tag_parent, dict(self.tags))
+        note = {} if address is None else {NOTE_TAG: f"[Prefect's flow run]({address})"}
+        self._submit("flow run", self._tag_parent, {**self.tags, **note})
 
     def log_run(self, run: TrackedRun) -> None:
         """Forward one finished run, unless that has been done before."""
         self._submit(run.name, self._log_run, run)
+
+    def register(self, run: TrackedRun, model: Registrable) -> None:
+        """Register the model that a run has made; the run has been logged before."""
+        self._submit("registering the model", self._register, run, model)
 
     def log_study(self, values: Mapping[str, float], texts: Mapping[str, str | bytes]) -> None:
         """Put summary numbers and small files (report, figures) on the parent run."""
@@ -113,6 +130,8 @@ class Tracker:
         }
         self._parent, _ = self._find_or_create(self.study_key, self.study, self.tags)
         client.update_run(self._parent, status="RUNNING")
+        if self.uri.startswith("http"):
+            self.page = f"{self.uri}/#/experiments/{self._experiment}/runs/{self._parent}"
 
     def _tag_parent(self, tags: Mapping[str, str]) -> None:
         for key, value in tags.items():
@@ -164,6 +183,10 @@ class Tracker:
             for name in [uri.split("/")[-2]]
         ]
         self._client.log_inputs(run_id, inputs)
+
+    def _register(self, run: TrackedRun, model: Registrable) -> None:
+        run_id, _ = self._known[run.key]
+        model.register(self._client, run_id)
 
     def _log_study(self, values: dict[str, float], texts: dict[str, str | bytes]) -> None:
         for key, value in values.items():

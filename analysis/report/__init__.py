@@ -15,6 +15,7 @@ from curricle.analysis.report.evaluation import evaluation_sections
 from curricle.analysis.report.markup import Markup
 from curricle.analysis.report.methods import methods_section
 from curricle.analysis.report.page import cautions_list, page
+from curricle.analysis.report.progress import progress_section
 from curricle.analysis.report.recipes import (
     confirmation_section,
     ranking_section,
@@ -33,6 +34,7 @@ def render_report(content: ReportContent) -> str:
     and YAML are escaped.
     """
     sections = {
+        "Progress": progress_section(content),
         "Recipes": ranking_section(content),
         "Rates": rates_section(content),
         "Band": band_section(content),

@@ -161,6 +161,11 @@ def status(study: str, overrides: tuple[str, ...], price: float | None, as_json:
         print_costs(spec, as_json)
     else:
         _print_plan(spec, "study", as_json, price)
+    from curricle.core.store import Store
+
+    page = Store(spec.store, create=False).page(spec.name)
+    if page and not as_json:
+        click.echo(f"page: {page}")
 
 
 @commands.command()
@@ -202,11 +207,11 @@ def report(
     Example: curricle report quickstart --output report.html --figures figures
     """
     plan, store = open_any_plan(study, overrides)
-    from curricle.tasks.plans import write_report_of
+    from curricle.tasks.plans import report_of
 
-    path = output or Path(f"{plan.study.name}-report.html")
+    text, path = report_of(plan, store), output or Path(f"{plan.study.name}-report.html")
     with writing(path):
-        write_report_of(plan, store, path)
+        path.write_text(text, encoding="utf-8")
     click.echo(str(path))
     if figures is not None:
         with writing(figures):
@@ -261,7 +266,7 @@ commands.add_command(gc)
 def ui(
     study: str, overrides: tuple[str, ...], host: str, prefect_port: int, mlflow_port: int
 ) -> None:
-    """Serve Prefect's and MLflow's pages until Ctrl-C.
+    """Serve Prefect's and MLflow's pages until Ctrl-C, and say where the study's own is.
 
     Example: curricle ui quickstart
     """

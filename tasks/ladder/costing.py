@@ -1,5 +1,6 @@
 """What a ladder costs: runs, tokens, FLOPs and hours of each size, those on paper too."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from curricle.core.store import Store
 from curricle.models.flops import training_flops_per_token
 from curricle.tasks.ladder.plan import LadderPlan
 from curricle.tasks.ladder.runs import LadderStep
+from curricle.tasks.upgrade import Upgrade, describe_rebuilt
 
 # One thread of an AMD EPYC took 6.8 ms of processor time for an update of 2 x 24 on 8 x 96 tokens,
 # which these give; larger models do 55 to 85 GFLOP/s alone on a core, so this is on the safe side.
@@ -109,7 +111,15 @@ def costs_to_plain(plan: LadderPlan, store: Store) -> dict[str, Any]:
         "curricula": list(plan.scaling.curricula),
         "schedules": list(plan.scaling.schedules),
         "seeds": len(plan.seeds),
+        "rebuilt": rebuilt(plan, store),
     }
+
+
+def rebuilt(plan: LadderPlan, store: Store) -> Mapping[str, int]:
+    """How many steps another version of the code has made already, by what has changed."""
+    steps = [step for steps in plan.layout(store).values() for step in steps]
+    missing = [step for step in steps if not store.exists(step.artifact)]
+    return Counter(Upgrade(store).reasons(missing).values())
 
 
 def render_costs(plan: LadderPlan, store: Store) -> str:
@@ -124,6 +134,7 @@ def render_costs(plan: LadderPlan, store: Store) -> str:
         f"all: {sum(one.runs for one in costs)} runs, {sum(one.done for one in costs)} done, "
         f"{sum(one.flops for one in costs):.2e} FLOPs, "
         f"{sum(one.hours_to_go for one in costs):.2f} hours to go",
+        *describe_rebuilt(rebuilt(plan, store)),
         "",
         "on paper, one run a size: 6 N D FLOPs, hours at "
         f"{formatting.quantity(plan.scaling.paper.flops_per_second, 'FLOP/s')}",

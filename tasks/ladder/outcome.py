@@ -1,7 +1,5 @@
 """What `curricle scale` says at its end."""
 
-from pathlib import Path
-
 from curricle.analysis.report.scaling import render_ladder
 from curricle.core.errors import InputError
 from curricle.core.store import Store
@@ -20,8 +18,8 @@ def read_ladder_outcome(plan: LadderPlan, store: Store, *, seconds: float) -> Ou
     return Outcome(plan.study.name, None, report, seconds, None, text)
 
 
-def write_ladder_report(plan: LadderPlan, store: Store, path: Path) -> None:
-    """Write the report of what is there. Raises InputError if no run of the control is."""
+def ladder_report(plan: LadderPlan, store: Store) -> str:
+    """The report on what is there. Raises InputError if no run of the control is."""
     control = plan.scaling.control
     if not any(run.curriculum == control and store.exists(run.step.artifact) for run in plan.runs):
         raise InputError(
@@ -33,4 +31,4 @@ def write_ladder_report(plan: LadderPlan, store: Store, path: Path) -> None:
     content = content_of(
         plan, store, findings_of(plan, store), "finished" if done else "unfinished"
     )
-    path.write_text(render_ladder(content), encoding="utf-8")
+    return render_ladder(content)

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.flows.loopback import answers, free_port
@@ -72,12 +73,39 @@ def test_a_deployed_study_runs_on_the_worker(
     with urllib.request.urlopen(request) as answer:
         names = {item["name"] for item in json.load(answer)["experiments"]}
     assert "tiny" in names
+    check_links(api, mlflow)
 
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=150) == 0
     time.sleep(0.5)
     assert not answers(f"{api}/health")
     assert not answers(f"{mlflow}/health")
+
+
+def posted(url: str, question: Mapping[str, object]) -> Any:
+    """The server's answer."""
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(question).encode(), headers)
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+def check_links(api: str, mlflow: str) -> None:
+    """Prefect's page of the run leads to MLflow's, and back."""
+    (artifact,) = posted(
+        f"{api}/artifacts/filter", {"artifacts": {"key": {"any_": ["tiny-mlflow"]}}}
+    )
+    address, experiment, run_id = re.findall(
+        r"\((.+)/#/experiments/(\d+)/runs/(\w+)\)", artifact["data"]
+    )[0]
+    assert address == mlflow
+    search = {"experiment_ids": [experiment]}
+    runs = posted(f"{mlflow}/api/2.0/mlflow/runs/search", search)["runs"]
+    (run,) = (item for item in runs if item["info"]["run_id"] == run_id)
+    tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
+    assert tags["prefect_flow_run_id"] == artifact["flow_run_id"]
+    page = f"{api.removesuffix('/api')}/runs/flow-run/{artifact['flow_run_id']}"
+    assert tags["mlflow.note.content"] == f"[Prefect's flow run]({page})"
 
 
 def test_nothing_listens_beyond_loopback_without_a_password(curricle: Curricle) -> None:

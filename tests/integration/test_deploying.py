@@ -2,18 +2,32 @@
 
 import json
 import os
+import queue
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Completed
+
+from curricle.core.errors import InputError
+from curricle.flows.deploying import Wishes, deploy, differences
+from curricle.flows.server_processes import FILE_LEASES
+from curricle.flows.study import study as study_flow
 
 Curricle = Callable[..., subprocess.CompletedProcess[str]]
+HOLDER = Path(__file__).with_name("gpu_holder.py")
 PREFECT = (sys.executable, "-m", "prefect")
 
 
@@ -26,7 +40,13 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("prefect")
     process = subprocess.Popen(
         [*PREFECT, "server", "start", "--host", "127.0.0.1", "--port", port],
-        env={**os.environ, "PREFECT_HOME": str(home)},
+        env={
+            **os.environ,
+            "PREFECT_HOME": str(home),
+            "PREFECT_UI_URL": f"http://127.0.0.1:{port}",
+            "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "2",
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": FILE_LEASES,
+        },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -111,6 +131,119 @@ def test_without_a_server_there_is_one_line(curricle: Curricle, tmp_path: Path) 
     dead = curricle("deploy", PREFECT_API_URL="http://127.0.0.1:9/api", **home)
     assert dead.returncode == 1
     assert dead.stderr.startswith("error: Prefect's server at http://127.0.0.1:9/api")
+
+
+@pytest.fixture
+def holders(api: str) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    """Starts processes that hold the one GPU of a made-up machine for some seconds."""
+    started = []
+
+    def hold(seconds: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, str(HOLDER), "made-up", seconds],
+            env={**os.environ, "PREFECT_API_URL": api},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield hold
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_jobs_take_turns_on_gpus_and_a_dead_one_keeps_nobody_waiting(
+    curricle: Curricle, api: str, holders: Callable[[str], subprocess.Popen[str]]
+) -> None:
+    assert curricle("deploy", "--gpus", "made-up=1", PREFECT_API_URL=api).returncode == 0
+    for number, found in (
+        ("1", []),
+        ("2", ["concurrency limit curricle-gpus-made-up: is 1, expected 2"]),
+    ):
+        check = ("deploy", "--check", "--json", "--gpus", f"made-up={number}")
+        assert json.loads(curricle(*check, PREFECT_API_URL=api).stdout)["differences"] == found
+
+    # Longer than the lease, which is renewed.
+    first = holders("75")
+    assert said(first) == "holding"
+    second = holders("600")
+    assert said(first) == "done"
+    ended = time.monotonic()
+    assert said(second) == "holding"
+    assert time.monotonic() > ended
+    second.kill()
+    third = holders("0")
+    assert [said(third), said(third)] == ["holding", "done"]
+
+
+def test_gpus_are_named_with_their_number(curricle: Curricle) -> None:
+    result = curricle("deploy", "--gpus", "node-7")
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: --gpus node-7, expected HOST=NUMBER, fix: ")
+
+
+@pytest.fixture
+def webhook() -> Iterator[tuple[str, "queue.Queue[str]"]]:
+    """An address on loopback, and what is posted there."""
+    posted: queue.Queue[str] = queue.Queue()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.put(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", posted
+    server.shutdown()
+
+
+def test_the_end_of_a_study_is_told_to_the_block_that_is_named(
+    api: str, webhook: tuple[str, "queue.Queue[str]"]
+) -> None:
+    address, posted = webhook
+    wishes = Wishes(gpus={}, notify="custom-webhook/team")
+    with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
+        with pytest.raises(InputError, match="--notify custom-webhook/team, expected a notif"):
+            deploy(wishes)
+        content = {"said": "{{subject}} {{body}}"}
+        block = CustomWebhookNotificationBlock(
+            name="team", url=address, json_data=content, headers=None, cookies=None
+        )
+        block.save("team")
+        for _ in range(2):
+            deploy(wishes)
+            assert differences(wishes) == []
+
+        study = client.read_deployment_by_name("study/on-demand")
+        state: Any = Completed(name="Degraded", message="1 run is missing")
+        alone = client.create_flow_run(study_flow, parameters={"study": "by-hand"})
+        client.set_flow_run_state(alone.id, state, force=True)
+        deployed = client.create_flow_run_from_deployment(study.id, name="study mine")
+        client.set_flow_run_state(deployed.id, state, force=True)
+        message = posted.get(timeout=120)
+        assert "study mine: Degraded 1 run is missing" in message
+        assert f"/runs/flow-run/{deployed.id}" in message
+        assert posted.empty()
+
+        wanted = wishes.automations(client)[1]
+        (known,) = client.read_automations_by_name(wanted.name)
+        client.update_automation(known.id, wanted.model_copy(update={"enabled": False}))
+        assert differences(wishes) == [f"automation {wanted.name!r}: enabled changed"]
+        assert differences(Wishes(gpus={})) == [], "who doesn't ask for it leaves it as it is"
 
 
 @pytest.mark.slow

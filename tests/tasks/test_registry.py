@@ -53,12 +53,15 @@ def test_what_is_young_is_left(store: Store) -> None:
 def test_what_another_study_needs_too_survives_its_being_forgotten(store: Store) -> None:
     shared, alone = made(store, "shared"), made(store, "alone")
     noted(store, "first", shared, alone)
+    store.write_page("first", "<p>of the first")
     noted(store, "second", shared)
     garbage = find_garbage(store, NOW, ["first"])
     assert list(garbage.artifacts) == [alone]
+    assert str(store.page("first")).endswith("/.studies/first.html")
     assert set(registered(store)) == {"first", "second"}, "looking changes nothing"
     collect(store, garbage)
     assert set(registered(store)) == {"second"}
+    assert store.page("first") is None
     with pytest.raises(InputError, match="study 'first', expected one that .*: second"):
         find_garbage(store, NOW, ["first"])
 

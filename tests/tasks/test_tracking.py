@@ -59,7 +59,7 @@ def test_runs_are_children_of_the_study_and_logged_once(
     addition = run.addition("evaluation", {"sharpness/largest_eigenvalue": 7.0})
     for _ in range(2):  # the second session finds everything and adds nothing
         tracker = make_tracker(uri, tmp_path)
-        tracker.follow_flow("flow-1")
+        tracker.follow_flow("flow-1", "http://127.0.0.1:4200/runs/flow-run/flow-1")
         tracker.log_run(run)
         tracker.log_run(addition)
         tracker.log_study({"runs": 1.0}, {"report.html": "<p>hello</p>"})
@@ -70,6 +70,8 @@ def test_runs_are_children_of_the_study_and_logged_once(
     parent, child = runs["a-study"], runs[run.name]
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert parent.data.tags["prefect_flow_run_id"] == "flow-1"
+    link = "[Prefect's flow run](http://127.0.0.1:4200/runs/flow-run/flow-1)"
+    assert parent.data.tags["mlflow.note.content"] == link
     assert parent.info.status == child.info.status == "FINISHED"
     assert child.data.params == {"width": "64"}
     assert child.data.metrics == pytest.approx(

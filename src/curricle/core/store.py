@@ -227,7 +227,22 @@ class Store:
 
     def write_note(self, name: str, text: str | None) -> None:
         """Replace the note of that name in one step, or delete it (None)."""
-        path = f"{self.base}/{NOTES}/{name}.json"
+        self._write_text(f"{NOTES}/{name}.json", text)
+
+    def page(self, name: str) -> str | None:
+        """Address of the page that a study keeps of itself; None if there is none."""
+        path = f"{NOTES}/{name}.html"
+        with self._reached():
+            there = self.files.exists(f"{self.base}/{path}")
+        return f"{self.root.rstrip('/')}/{path}" if there else None
+
+    def write_page(self, name: str, text: str | None) -> None:
+        """Replace a study's page in one step, or delete it (None) if there is one."""
+        if text is not None or self.page(name):
+            self._write_text(f"{NOTES}/{name}.html", text)
+
+    def _write_text(self, name: str, text: str | None) -> None:
+        path = f"{self.base}/{name}"
         with self._reached():
             if text is None:
                 self.files.rm_file(path)
