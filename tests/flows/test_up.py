@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def test_a_deployed_study_runs_on_the_worker(
     assert not answers(f"{mlflow}/health")
 
 
-def posted(url: str, question: dict[str, object]) -> Any:
+def posted(url: str, question: Mapping[str, object]) -> Any:
     """The server's answer."""
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(url, json.dumps(question).encode(), headers)
