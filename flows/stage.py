@@ -8,6 +8,7 @@ from prefect import Flow, flow
 from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.utilities.urls import url_for
 
 from curricle.flows.artifacts import show_link
 from curricle.tasks.outcome import DEGRADED, describe_failures
@@ -47,7 +48,9 @@ def stage(
                 plan: Any = session.results.setdefault("plan", plan_of(session.study))
                 if "flow" not in session.results:
                     session.results["flow"] = name
-                    session.tracker.follow_flow(str(flow_run.get_id()), flow_run.ui_url)
+                    run_id = flow_run.get_id()
+                    address = url_for("flow-run", obj_id=run_id, url_type="ui")
+                    session.tracker.follow_flow(str(run_id), address)
                     session.results["page"] = page = StudyPage(plan, session.store, session.tracker)
                     session.step_made = page.step_made
                 for earlier in after:
