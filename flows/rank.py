@@ -1,11 +1,10 @@
 """Rank: the usable rates, proxies, the ranking with its intervals, a check at target size."""
 
-from prefect.artifacts import create_table_artifact
-
 from curricle.analysis.ranking import Ranking
 from curricle.core.errors import JobError
+from curricle.flows.artifacts import show_table
 from curricle.flows.prepare import prepare
-from curricle.flows.stage import artifact_key, stage
+from curricle.flows.stage import stage
 from curricle.tasks.plan import Decision, StudyPlan
 from curricle.tasks.produce import produce_all
 from curricle.tasks.session import Session
@@ -68,8 +67,7 @@ def show_ranking(study: str, ranking: Ranking) -> None:
         }
         for item in ranking.recipes
     ]
-    key = artifact_key(study, "ranking")
-    create_table_artifact(rows, key=key, description="Recipes at the tiny rate")
+    show_table(study, "ranking", rows, "Recipes at the tiny rate")
 
 
 def _interval(low: float | None, high: float | None) -> str:

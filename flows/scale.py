@@ -1,9 +1,8 @@
 """Scale: every run of a ladder, its items, and the laws that they follow."""
 
-from prefect.artifacts import create_markdown_artifact
-
 from curricle.core.store import Artifact
-from curricle.flows.stage import artifact_key, stage
+from curricle.flows.artifacts import show_text
+from curricle.flows.stage import stage
 from curricle.tasks.ladder.finding import SUMMARY, ScalingStep
 from curricle.tasks.ladder.plan import LadderPlan
 from curricle.tasks.produce import produce_all
@@ -23,7 +22,5 @@ def scale(session: Session, plan: LadderPlan) -> Artifact:
     step = ScalingStep(plan)
     produce_all("fitting laws", [step])
     summary = (session.store.folder(step.artifact) / SUMMARY).read_text(encoding="utf-8")
-    create_markdown_artifact(
-        f"```\n{summary}\n```", key=artifact_key(plan.study.name, "laws"), description="Laws"
-    )
+    show_text(plan.study.name, "laws", summary, "Laws")
     return step.artifact

@@ -71,9 +71,3 @@ def _degraded(session: Session) -> Any:
     if not session.failures:
         return None
     return Completed(name=DEGRADED, message=describe_failures(session.failures))
-
-
-def artifact_key(study: str, what: str) -> str:
-    """A key as Prefect wants it for an artifact of a study: lower-case letters, digits, dashes."""
-    name = "".join(letter if letter.isalnum() else "-" for letter in study.lower())
-    return f"{name}-{what}"

@@ -1,14 +1,13 @@
 """The whole study: every stage in turn, and the report at the end."""
 
-from prefect.artifacts import create_markdown_artifact
-
 from curricle.core.store import Artifact
+from curricle.flows.artifacts import show_text
 from curricle.flows.evaluate import evaluate
 from curricle.flows.prepare import prepare
 from curricle.flows.pretrain import pretrain
 from curricle.flows.rank import rank
 from curricle.flows.score import score
-from curricle.flows.stage import artifact_key, stage
+from curricle.flows.stage import stage
 from curricle.tasks.plan import StudyPlan
 from curricle.tasks.produce import produce_all
 from curricle.tasks.report import SUMMARY, publish, report_step
@@ -22,7 +21,5 @@ def study(session: Session, plan: StudyPlan) -> Artifact:
     produce_all("writing the report", [step])
     publish(session, step)
     summary = (session.store.folder(step.artifact) / SUMMARY).read_text(encoding="utf-8")
-    create_markdown_artifact(
-        f"```\n{summary}\n```", key=artifact_key(plan.study.name, "summary"), description="Findings"
-    )
+    show_text(plan.study.name, "summary", summary, "Findings")
     return step.artifact
