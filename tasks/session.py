@@ -49,6 +49,7 @@ class Session:
             study=study.name,
             study_key=f"study-{study.name}",
             tags=common_tags(),
+            claim=self.store.claim,
         )
 
     @functools.cached_property

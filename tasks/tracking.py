@@ -9,7 +9,7 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 METRICS_PER_BATCH = 1000
 PARENT_TAG, NOTE_TAG = "mlflow.parentRunId", "mlflow.note.content"
+
+Claim = Callable[[str], contextlib.AbstractContextManager[object]]
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class Tracker:
 
     `artifact_root` is where a new experiment keeps its files (None: where the server wants them).
     `page` is where MLflow's server shows the study's run; None before it is known, or without one.
+    `claim(name)` keeps others that run the same study from writing at the same time: MLflow would
+    have two runs of one key, and refuse a dataset that two sessions log for the first time.
     """
 
     uri: str
@@ -70,6 +74,7 @@ class Tracker:
     study_key: str
     tags: dict[str, str]
     failures: list[str] = field(default_factory=list)
+    claim: Claim = contextlib.nullcontext
 
     def __post_init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mlflow")
@@ -117,30 +122,36 @@ class Tracker:
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
         self._client = client = MlflowClient(tracking_uri=self.uri)
-        experiment = client.get_experiment_by_name(self.study)
-        self._experiment: str = (
-            experiment.experiment_id
-            if experiment
-            else client.create_experiment(self.study, artifact_location=self.artifact_root)
-        )
-        self._known = {
-            run.data.tags["run_key"]: (run.info.run_id, set(run.data.tags))
-            for run in self._all_runs(client)
-            if "run_key" in run.data.tags
-        }
-        self._parent, _ = self._find_or_create(self.study_key, self.study, self.tags)
+        with self._alone():
+            experiment = client.get_experiment_by_name(self.study)
+            self._experiment: str = (
+                experiment.experiment_id
+                if experiment
+                else client.create_experiment(self.study, artifact_location=self.artifact_root)
+            )
+            self._known = {
+                run.data.tags["run_key"]: (run.info.run_id, set(run.data.tags))
+                for run in self._runs()
+                if "run_key" in run.data.tags
+            }
+            self._parent, _ = self._find_or_create(self.study_key, self.study, self.tags)
         client.update_run(self._parent, status="RUNNING")
         if self.uri.startswith("http"):
             self.page = f"{self.uri}/#/experiments/{self._experiment}/runs/{self._parent}"
+
+    def _alone(self) -> contextlib.AbstractContextManager[object]:
+        return self.claim(f"mlflow-{self.study}")
 
     def _tag_parent(self, tags: Mapping[str, str]) -> None:
         for key, value in tags.items():
             self._client.set_tag(self._parent, key, value)
 
-    def _all_runs(self, client: "MlflowClient") -> Iterator[Any]:
+    def _runs(self, filter_string: str = "") -> Iterator[Any]:
         token = None
         while True:
-            page = client.search_runs([self._experiment], max_results=1000, page_token=token)
+            page = self._client.search_runs(
+                [self._experiment], filter_string, max_results=1000, page_token=token
+            )
             yield from page
             token = page.token
             if not token:
@@ -149,23 +160,29 @@ class Tracker:
     def _find_or_create(self, key: str, name: str, tags: Mapping[str, str]) -> tuple[str, set[str]]:
         """Id and tags of the run with this key."""
         if key not in self._known:
-            tags = {**tags, "run_key": key}
-            run = self._client.create_run(self._experiment, tags=tags, run_name=name)
-            self._known[key] = (run.info.run_id, set(tags))
+            # Another session may have made it since this one began.
+            run = next(iter(self._runs(f"tags.run_key = '{key}'")), None)
+            if run is None:
+                tags = {**tags, "run_key": key}
+                run = self._client.create_run(self._experiment, tags=tags, run_name=name)
+            self._known[key] = (run.info.run_id, set(run.data.tags))
         return self._known[key]
 
     def _log_run(self, run: TrackedRun) -> None:
-        tags = {**run.tags, PARENT_TAG: self._parent}
-        run_id, known_tags = self._find_or_create(run.key, run.name, tags)
         done = f"logged.{run.part}"
-        if done in known_tags:
+        if done in self._known.get(run.key, ("", ()))[1]:
             return
-        for batch in _batched(_points(run), METRICS_PER_BATCH):
-            self._client.log_batch(run_id, metrics=batch)
-        self._log_inputs(run_id, run)
-        self._client.set_tag(run_id, done, "true")
-        self._client.set_terminated(run_id, "FINISHED")
-        known_tags.add(done)
+        with self._alone():
+            tags = {**run.tags, PARENT_TAG: self._parent}
+            run_id, known_tags = self._find_or_create(run.key, run.name, tags)
+            if done in known_tags:
+                return
+            for batch in _batched(_points(run), METRICS_PER_BATCH):
+                self._client.log_batch(run_id, metrics=batch)
+            self._log_inputs(run_id, run)
+            self._client.set_tag(run_id, done, "true")
+            self._client.set_terminated(run_id, "FINISHED")
+            known_tags.add(done)
 
     def _log_inputs(self, run_id: str, run: TrackedRun) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param

@@ -13,6 +13,8 @@ HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "content-length"})
 class FaultyProxy:
     """Answers 503 to the next `failures` requests for `part` of an address, and counts them."""
 
+    status = 503
+
     def __init__(self, upstream: str) -> None:
         self.upstream = upstream.removeprefix("http://")
         self.part, self.failures, self.seen = "", 0, 0
@@ -45,7 +47,7 @@ def serve(proxy: FaultyProxy) -> Iterator[str]:
                 return
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if proxy.fails_now(f"{self.command} {self.path}"):
-                self._answer(503, [], b"")
+                self._answer(proxy.status, [], b"")
                 return
             upstream = http.client.HTTPConnection(proxy.upstream, timeout=30)
             upstream.request(self.command, self.path, body, dict(self.headers))

@@ -44,7 +44,7 @@ def start(root: str, note: Path, seconds: float) -> subprocess.Popen[bytes]:
 
 
 def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while not path.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert path.exists()
@@ -53,7 +53,7 @@ def wait_for(path: Path) -> None:
 def test_processes_that_want_the_same_artifact_build_it_once(root: str, tmp_path: Path) -> None:
     note = tmp_path / "note"
     processes = [start(root, note, 2.0) for _ in range(3)]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
+    assert [process.wait(timeout=240) for process in processes] == [0, 0, 0]
     assert len(note.read_text().splitlines()) == 1
     store = Store(root)
     assert store.verify(REQUEST.artifact) == []
@@ -67,7 +67,7 @@ def test_the_claim_of_a_killed_process_holds_nobody_up(root: str, tmp_path: Path
     killed.kill()
     killed.wait()
     started = time.monotonic()
-    assert start(root, note, 0.0).wait(timeout=120) == 0
+    assert start(root, note, 0.0).wait(timeout=240) == 0
     assert time.monotonic() - started < claims.STALE_SECONDS
     assert len(note.read_text().splitlines()) == 2
 

@@ -1,3 +1,4 @@
+import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -6,7 +7,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from curricle.tasks.tracking import TrackedRun, Tracker
+from curricle.core.store import Store
+from curricle.tasks.tracking import Claim, TrackedRun, Tracker
 
 
 @pytest.fixture
@@ -14,13 +16,14 @@ def uri(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
-def make_tracker(uri: str, tmp_path: Path) -> Tracker:
+def make_tracker(uri: str, tmp_path: Path, claim: Claim = contextlib.nullcontext) -> Tracker:
     return Tracker(
         uri=uri,
         artifact_root=str(tmp_path / "artifacts"),
         study="a-study",
         study_key="study-key",
         tags={"git_commit": "abc"},
+        claim=claim,
     )
 
 
@@ -85,6 +88,27 @@ def test_runs_are_children_of_the_study_and_logged_once(
     ]
     assert child.inputs is not None
     assert child.inputs.dataset_inputs[0].dataset.digest == "0123"
+
+
+def test_two_sessions_at_once_share_their_runs(uri: str, run: TrackedRun, tmp_path: Path) -> None:
+    """Both have begun before either has logged anything."""
+    store = Store(str(tmp_path / "store"))
+    trackers = [make_tracker(uri, tmp_path, store.claim) for _ in range(2)]
+    for tracker in trackers:
+        tracker.follow_flow("a-flow-run")
+    for number in range(5):
+        for tracker in trackers:
+            tracker.log_run(replace(run, key=f"key-{number}", name=f"run {number}"))
+    for tracker in trackers:
+        tracker.close(finished=True)
+        assert tracker.failures == []
+    client = MlflowClient(tracking_uri=uri)
+    (experiment,) = client.search_experiments(filter_string="name = 'a-study'")
+    found = client.search_runs([experiment.experiment_id])
+    assert len(found) == 1 + 5
+    for one in found:
+        steps = [m.step for m in client.get_metric_history(one.info.run_id, "train/loss")]
+        assert steps in ([], [100, 200, 300])
 
 
 def test_a_run_cut_short_is_completed(uri: str, run: TrackedRun, tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ class Store:
         """
         artifact = request.artifact
         if not self.exists(artifact):
-            with self._claim(artifact):
+            with self.claim(artifact.fingerprint):
                 # Another process may have built it in the meantime.
                 if not self.exists(artifact):
                     self._build(request, build)
@@ -191,8 +191,9 @@ class Store:
                 self._commit(artifact, folder, record)
 
     @contextlib.contextmanager
-    def _claim(self, artifact: Artifact) -> Iterator[None]:
-        path = f"{self.base}/{CLAIMS}/{artifact.fingerprint}"
+    def claim(self, name: str) -> Iterator[None]:
+        """Hold the claim `name` for the block, after waiting for the process that holds it."""
+        path = f"{self.base}/{CLAIMS}/{name}"
         with contextlib.ExitStack() as stack:
             with self._reached():
                 claim = local_claim(Path(path)) if self.is_local else remote_claim(self.files, path)
