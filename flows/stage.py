@@ -16,6 +16,7 @@ from curricle.tasks.page import StudyPage
 from curricle.tasks.plans import plan_of
 from curricle.tasks.registry import register
 from curricle.tasks.session import Session, open_session
+from curricle.tasks.spending import check_budget
 
 # A thread mostly waits for a worker process; two more than there are cores keep all of them fed
 # while finished steps are written down.
@@ -46,6 +47,7 @@ def stage(
         def run(study: str = example, overrides: list[str] | None = None) -> Any:
             with open_session(study, overrides or []) as session:
                 plan: Any = session.results.setdefault("plan", plan_of(session.study))
+                check_budget(plan, session.store)
                 if "flow" not in session.results:
                     session.results["flow"] = name
                     run_id = flow_run.get_id()

@@ -30,6 +30,12 @@ def train_within_budget(session: Session, plan: StudyPlan) -> None:
             values[name].append(_tiny_loss(plan, session.store, name, seed))
 
 
+def check_budget(plan: object, store: Store) -> None:
+    """Refuse a budget that can't pay the first round, before anything is prepared (InputError)."""
+    if isinstance(plan, StudyPlan) and plan.study.budget.is_limited:
+        next_round(_no_values(plan), prices(plan, store), 1.0, rule_of(plan))
+
+
 def rule_of(plan: StudyPlan) -> Rule:
     """When recipes are looked at: the last time after the seeds that the study allows."""
     return Rule(most=len(plan.ranking.seeds))

@@ -19,6 +19,8 @@ SETTINGS = (
     "target.validate_every=null",
     "band={learning_rates: [1e-5, 1e-4, 1e-3], tokens: 512, seeds: 2, batches: 2, products: 4}",
     "evaluation.multiple_choice=null",
+    "sweep.pythia={recipes: [untouched, exact-dedup], "
+    "proxy: {family: pythia, learning_rates: [1e-3]}}",
 )
 
 
@@ -48,6 +50,7 @@ def test_a_sweep_goes_on_without_what_diverges(
     assert last.endswith("The same command tries them again.")
     assert "Recipes at the tiny rate 1e-3" in done.stdout
     assert "Learning rates" in done.stdout
+    assert ["pythia,", "1e-3", "2"] in [line.split()[:3] for line in done.stdout.splitlines()]
     assert states(tmp_path)["rank"] == {("COMPLETED", "Degraded")}
     assert states(tmp_path)["prepare"] == {("COMPLETED", "Completed")}
 
@@ -57,6 +60,7 @@ def test_a_sweep_goes_on_without_what_diverges(
     assert {name: stages.count(name) for name in set(stages)} == {
         "band": 2 * 3 * 2,
         "proxy": 4 * 3,
+        "sweep": 2 * 3,
         "tuning": 4,
         "confirm": 4 * 3,
     }
