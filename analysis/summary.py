@@ -177,7 +177,11 @@ def _variants(content: ReportContent) -> str:
     if content.tiny is None or not content.variants:
         return ""
     found = {name: x for one in content.variants for name, x in one.by_place().items()}
-    rows = [_variant(name, agreement_of(ranking, content.tiny)) for name, ranking in found.items()]
+    rows = [
+        _variant(name, agreement_of(ranking, content.tiny))
+        for name, ranking in found.items()
+        if sum(item.recipe in content.tiny for item in ranking.candidates) >= 2
+    ]
     title = "Variants of the proxy, against the study's own ranking at the tiny rate (candidates)"
     header = ("variant", "n", "rho", "pairs alike", "flips", "sure")
     return "\n".join([title, table(header, rows, frozenset({0}))])
