@@ -68,17 +68,14 @@ def bare_study(study: str, overrides: list[str]) -> dict[str, float]:
     from curricle.recipes.loading import load_study
     from curricle.tasks.plan import StudyPlan
     from curricle.tasks.session import Session
-    from curricle.tasks.step import Step
+    from curricle.tasks.step import InputFolders, Step
 
     plan = StudyPlan(load_study(study, overrides))
     session = Session(plan.study)
 
     def make(step: Step) -> None:
         def build(folder: Path) -> Any:
-            inputs = {
-                role: session.store.folder(item.artifact) for role, item in step.inputs.items()
-            }
-            return step.build(session, inputs, folder)
+            return step.build(session, InputFolders(session.store, step), folder)
 
         session.store.produce(step.request, build)
 

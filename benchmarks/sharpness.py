@@ -11,6 +11,7 @@ stopped by itself, how far off it was then, and the time.
 """
 
 import argparse
+import functools
 import itertools
 import math
 import statistics
@@ -183,9 +184,9 @@ def main() -> None:
     """Print the table."""
     settings = parse()
     torch.set_num_threads(settings.threads)
-    shape = {"family": "gpt2", "vocabulary_size": BYTES}
-    real = ModelSpec(num_layers=4, width=128, num_heads=4, sequence_length=64, **shape)  # type: ignore[arg-type]
-    small = ModelSpec(num_layers=2, width=32, num_heads=2, sequence_length=64, **shape)  # type: ignore[arg-type]
+    sized = functools.partial(ModelSpec, family="gpt2", vocabulary_size=BYTES, sequence_length=64)
+    real = sized(num_layers=4, width=128, num_heads=4)
+    small = sized(num_layers=2, width=32, num_heads=2)
     windows = next(source_windows(real.sequence_length, 8, seed=0))
     models = {
         f"4 x 128 after {settings.steps} steps": trained(real, settings.steps),

@@ -50,7 +50,7 @@ def load_branch_point(folder: Path, spec: TrainingSpec) -> Snapshot:
     try:
         with safe_open(path, framework="pt") as stream:
             facts = json.loads(stream.metadata()[_FACTS])
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - no dict
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise IntegrityError(f"{path}: {error}") from None
     return Snapshot(spec.start_at // spec.tokens_per_step, tensors, facts)

@@ -17,7 +17,7 @@ from curricle.models.log_likelihoods import Request, make_request, make_requests
 GENERATED_TOKENS = 256
 
 
-class HarnessModel(LM):  # type: ignore[misc]
+class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
     """A model and its tokenizer, as the harness's tasks ask them.
 
     `end_of_text` stands before texts without a context and ends what is generated. Log-likelihoods

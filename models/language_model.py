@@ -3,6 +3,8 @@
 Shape suffixes: B batch, T positions, P those of a prefix, C width of the hidden states, V words.
 """
 
+import abc
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -11,7 +13,7 @@ from curricle.kernels.linear_cross_entropy import linear_cross_entropy
 from curricle.models.prefix import Prefix
 
 
-class LanguageModel(nn.Module):
+class LanguageModel(nn.Module, abc.ABC):
     """A causal language model whose head is one matrix; evaluation and scoring need no more.
 
     Subclasses provide `hidden` and `head_weight`, and set `sequence_length` (the most tokens that
@@ -25,17 +27,17 @@ class LanguageModel(nn.Module):
     keeps_prefixes = False
 
     @property
+    @abc.abstractmethod
     def head_weight(self) -> Tensor:
         """The head's matrix, shape (V, C)."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def hidden(self, tokens_BT: Tensor) -> Tensor:
         """Final hidden states (B, T, C) of token ids (B, T), T at most `sequence_length`."""
-        raise NotImplementedError
 
     def keep_prefix(self, tokens_P: Tensor) -> Prefix:
         """What `last_hidden` needs of tokens that several inputs begin with."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} keeps no prefixes")
 
     def last_hidden(self, tokens_BT: Tensor, last: int, prefix: Prefix | None = None) -> Tensor:
         """Final hidden states (B, last, C) of the last positions of token ids (B, T).

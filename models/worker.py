@@ -4,6 +4,7 @@ It lives as long as its parent: when standard input closes, because the parent e
 or when it is asked to end (SIGTERM), the job under way leaves a snapshot and the process ends.
 """
 
+import importlib
 import json
 import os
 import queue
@@ -59,7 +60,7 @@ def _read_jobs(stream: IO[str], jobs: "queue.Queue[dict[str, Any]]") -> None:
 
 def _warm_up() -> None:
     """Import what takes seconds while the first job is still being prepared."""
-    import curricle.models.training  # noqa: F401
+    importlib.import_module("curricle.models.training")
 
 
 if __name__ == "__main__":

@@ -8,11 +8,14 @@ import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from curricle.core.errors import InputError
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 def to_plain(value: Any) -> Any:
@@ -40,7 +43,7 @@ def from_plain(cls: type[T], data: Any) -> T:
 
     Raises InputError for unknown or missing keys; types are the writer's responsibility.
     """
-    known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    known = {field.name for field in dataclasses.fields(cls)}
     if unknown := sorted(set(data) - known):
         raise InputError(
             f"{cls.__name__}: unknown keys {unknown}",
