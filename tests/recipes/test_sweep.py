@@ -36,9 +36,9 @@ def test_a_grid_has_every_combination_and_the_runs_own_setting() -> None:
     )
     settings = study.proxy.settings(study.proxy)
     assert len(settings) == len(set(settings)) == 8
-    assert study.proxy.main(2e-4) in settings
-    assert settings[0] == Setting(2e-4, 8, 0.0)
-    assert study.proxy.at(Setting(2e-4, 16, 0.0)).batch_size == 16
+    assert study.proxy.main(3e-4) in settings
+    assert settings[0] == Setting(3e-4, 8, 0.0)
+    assert study.proxy.at(Setting(3e-4, 16, 0.0)).batch_size == 16
 
 
 @pytest.mark.parametrize(
