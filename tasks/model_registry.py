@@ -88,15 +88,15 @@ def lineage_of(run: TrainingStep, plan: StudyPlan, store: Store) -> dict[str, st
     """Where the weights lie, what they are, and what they were made from."""
     record, dataset = store.record(run.artifact), run.order.random.dataset.artifact
     return {
-        "checkpoint": f"{store.root}/{run.artifact.key}",
+        "checkpoint": store.address(run.artifact),
         "weights_sha256": record["files"][WEIGHTS]["sha256"],
         "study": plan.study.name,
         "recipe": run.recipe,
         "curriculum": run.curriculum,
         "seed": str(run.training.seed),
         "size": run.training.model.size,
-        "dataset": f"{store.root}/{dataset.key}",
+        "dataset": store.address(dataset),
         "dataset_digest": dataset.fingerprint,
-        "order": f"{store.root}/{run.order.artifact.key}",
+        "order": store.address(run.order.artifact),
         "validation_loss": f"{run.average_loss(store):.6g}",
     }

@@ -11,11 +11,10 @@ from curricle.recipes.study import Study
 from curricle.tasks.expectation import Expectation, expectation
 from curricle.tasks.plan import StudyPlan
 from curricle.tasks.speed import seconds_per_flop
-from curricle.tasks.step import Step
+from curricle.tasks.step import Step, first_named
 from curricle.tasks.train import TrainingStep
 from curricle.tasks.upgrade import Upgrade, describe_rebuilt
 
-MOST_NAMED = 3
 SECONDS_PER_STEP = 0.3
 START_SECONDS = 20
 
@@ -151,6 +150,6 @@ def _stage(
         minutes_to_go=seconds / 60,
         flops_spent=sum(int(facts["training_flops"]) for facts in trained),
         job_hours=sum(float(facts["seconds"]) for facts in trained) / 3600,
-        next=tuple(f"{step.verb} {step.label}" for step in missing[:MOST_NAMED]),
+        next=first_named(missing),
         rebuilt=Counter(rebuilt[step.artifact] for step in missing if step.artifact in rebuilt),
     )

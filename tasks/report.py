@@ -37,10 +37,9 @@ from curricle.tasks.plan.methods import MethodsPlan
 from curricle.tasks.results import collect_results
 from curricle.tasks.score_quality import scored_samples
 from curricle.tasks.session import Session
-from curricle.tasks.step import Step
+from curricle.tasks.step import Step, first_named
 from curricle.tasks.train import TrainingStep
 
-MOST_NAMED = 3
 REPORT, RESULTS, SUMMARY = "report.html", "results.parquet", "summary.txt"
 
 
@@ -147,9 +146,8 @@ def _progress(plan: StudyPlan, store: Store) -> tuple[StageProgress, ...]:
     found = []
     for stage, steps in plan.layout(store).items():
         missing = [step for step in steps if not store.exists(step.artifact)]
-        named = tuple(f"{step.verb} {step.label}" for step in missing[:MOST_NAMED])
-        done = len(steps) - len(missing)
-        found.append(StageProgress(stage=stage, steps=len(steps), done=done, next=named))
+        done, ahead = len(steps) - len(missing), first_named(missing)
+        found.append(StageProgress(stage=stage, steps=len(steps), done=done, next=ahead))
     return tuple(found)
 
 

@@ -10,6 +10,8 @@ from curricle.core.store import Artifact, Request, Store
 from curricle.tasks.session import Session
 from curricle.tasks.tracking import TrackedRun
 
+MOST_NAMED = 3
+
 
 class Step(abc.ABC):
     """One piece of a study: a node of a graph whose edges are `inputs`.
@@ -74,6 +76,11 @@ class Step(abc.ABC):
     def artifact(self) -> Artifact:
         """Reference to what the step makes; known before it exists."""
         return self.request.artifact
+
+
+def first_named(steps: Sequence[Step]) -> tuple[str, ...]:
+    """The first of the steps in words, as a page or a terminal has room for."""
+    return tuple(f"{step.verb} {step.label}" for step in steps[:MOST_NAMED])
 
 
 class InputFolders(Mapping[str, Path]):

@@ -191,13 +191,13 @@ class TrainingStep(Step):
             name=self.label,
             tags={
                 **{key: str(columns[key]) for key in shown},
-                "checkpoint": f"{store.root}/{self.artifact.key}",
+                "checkpoint": store.address(self.artifact),
                 **session.tracker.tags,
             },
             parameters=columns,
             datasets={
-                "training": f"{store.root}/{inputs['dataset'].artifact.key}",
-                "validation": f"{store.root}/{inputs['validation'].artifact.key}",
+                "training": store.address(inputs["dataset"].artifact),
+                "validation": store.address(inputs["validation"].artifact),
             },
             values={
                 f"validation/loss/{row['domain']}": row["value"]

@@ -215,7 +215,7 @@ def report(
     click.echo(str(path))
     if figures is not None:
         with writing(figures):
-            _write_figures(path.read_text(encoding="utf-8"), figures)
+            _write_figures(text, figures)
 
 
 def _write_figures(page: str, folder: Path) -> None:
