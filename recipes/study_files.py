@@ -98,7 +98,7 @@ def study_path(study: str, beside: Path | None = None) -> Path:
         return shipped
     names = catalog_names()
     raise InputError(
-        f"study {study!r}",
+        f"study {study!r}: no such file",
         expected=f"a YAML file, or one of the shipped studies: {', '.join(names)}",
         fix=suggest(study, names) or "check the path",
     )
