@@ -59,7 +59,10 @@ def test_a_mistake_names_the_file_it_stands_in(tmp_path: Path) -> None:
     [
         ("extends: mine.yaml", r"mine\.yaml: extends .*mine\.yaml, which extends it in turn"),
         ("extends: other.yaml", r"other\.yaml: extends .*mine\.yaml, which extends it in turn"),
-        ("\nextends: quikstart", r"mine\.yaml:2: extends: study 'quikstart': no such file, .*mean quickstart"),
+        (
+            "\nextends: quikstart",
+            r"mine\.yaml:2: extends: study 'quikstart': no such file, .*mean quickstart",
+        ),
         ("extends: [quickstart]", r"mine\.yaml:1: extends: \['quickstart'\], expected a study's"),
         ("extend: quickstart", r"mine\.yaml:1: extend: unknown key, .*did you mean extends"),
     ],
