@@ -1,5 +1,6 @@
 """Shards mapped by Prefect's task runners: on this machine's cores, on Dask, or on Ray."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -14,7 +15,7 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
 from curricle.core.errors import InputError
-from curricle.core.memory import release_memory
+from curricle.core.memory import collect_everything, collect_from_here_on, release_memory
 from curricle.recipes.specs.preparation import Preparation
 
 # Shards that wait or are worked on, for each worker: enough to keep it busy, few enough to bound
@@ -74,10 +75,10 @@ class TaskRunnerEngine:
                 waiting.append(runner.submit(named, {"shard": Shard(function, item)}))
                 if len(waiting) > AHEAD * self._workers:
                     yield waiting.popleft().result()
-                    release_memory()
+                    _let_go()
             while waiting:
                 yield waiting.popleft().result()
-                release_memory()
+                _let_go()
         finally:
             for future in waiting:
                 future.wait()
@@ -87,6 +88,7 @@ class TaskRunnerEngine:
         with self._lock:
             if self._runner is not None:
                 self._runner.__exit__(None, None, None)
+                collect_everything()
             self._runner = None
 
     def _started(self) -> TaskRunner[PrefectFuture[Any]]:
@@ -100,7 +102,14 @@ class TaskRunnerEngine:
                 except (OSError, ConnectionError, TimeoutError) as error:
                     raise _unreachable(self._preparation, error) from None
                 self._runner = started
+                collect_from_here_on()
             return self._runner
+
+
+def _let_go() -> None:
+    """Free a shard's value: Prefect's futures hold each other in cycles, and their values too."""
+    gc.collect()
+    release_memory()
 
 
 def _runner_of(preparation: Preparation, workers: int) -> Any:

@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import gc
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -15,6 +16,20 @@ def release_memory() -> None:
     """
     pa.default_memory_pool().release_unused()
     _trim()(0)
+
+
+def collect_from_here_on() -> None:
+    """Spare what lives now from garbage collection, until `collect_everything`.
+
+    A collection then takes milliseconds instead of the half second that all loaded modules take.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def collect_everything() -> None:
+    """End what `collect_from_here_on` began."""
+    gc.unfreeze()
 
 
 @functools.cache
