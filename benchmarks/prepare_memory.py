@@ -1,7 +1,7 @@
 """Peak memory of `curricle prepare` on a corpus, and on one made several times larger.
 
-    python benchmarks/prepare_memory.py CORPUS.parquet --copies 1
-    python benchmarks/prepare_memory.py CORPUS.parquet --copies 10
+    python benchmarks/prepare_memory.py CORPUS.parquet --folder DIR --copies 1
+    python benchmarks/prepare_memory.py CORPUS.parquet --folder DIR --copies 10
 
 CORPUS has the columns `text` and `domain`. The larger corpus is the corpus and variants of it with
 the words of each document in another random order, so that no document is a copy of another one's.

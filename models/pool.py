@@ -61,9 +61,9 @@ class JobPool:
         """Run one job on the next free worker; its facts, and the `seconds` that it took there.
 
         Raises InputError or JobError as the job did; JobError with the worker's last log lines if
-        the process died, in which case another takes its place.
+        the process died at it, in which case another takes its place.
         """
-        worker = self._idle.get()
+        worker = self._next_living()
         try:
             with self._turn(self._placement):
                 started = time.monotonic()
@@ -82,6 +82,16 @@ class JobPool:
             raise
         self._idle.put(worker)
         return {**facts, "seconds": seconds}
+
+    def _next_living(self) -> Worker:
+        """The next free worker; one that was killed while it waited is replaced."""
+        worker = self._idle.get()
+        if self._is_left or not worker.has_ended:
+            return worker
+        successor = worker.successor()
+        self._workers.discard(worker)
+        self._workers.add(successor)
+        return successor
 
     def _admit(self, worker: "Worker") -> None:
         self._workers.add(worker)

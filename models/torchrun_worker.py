@@ -29,6 +29,11 @@ class TorchrunWorker:
         self._single = WorkerProcess(visible)
         self._ranks: subprocess.Popen[str] | None = None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether its process for jobs of one device is gone."""
+        return self._single.has_ended
+
     def run(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """The facts of the job in `message`. Raises as the job did, or WorkerDiedError."""
         if message["kind"] == "train":

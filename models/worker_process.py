@@ -51,6 +51,11 @@ class WorkerProcess:
         )
         self._reader.start()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process.poll() is not None
+
     def run(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """The facts of the job in `message`. Raises as the job did, or WorkerDiedError."""
         assert self._process.stdin is not None

@@ -3,8 +3,10 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,24 +24,32 @@ from curricle.models.training import train
 def test_a_pool_runs_jobs_like_this_process_and_survives_bad_ones(
     training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
 ) -> None:
-    outputs = [tmp_path / name for name in ("here", "there", "killed", "bad", "unknown")]
+    outputs = [tmp_path / name for name in ("here", "there", "again", "killed", "bad", "unknown")]
     for output in outputs:
         output.mkdir()
-    here, there, killed, bad, unknown = outputs
+    here, there, again, killed, bad, unknown = outputs
     expected = train(training_spec, inputs, here, Placement())
     pool = JobPool(workers=1)
     try:
-        worker = pool._idle.queue[0]._process
-        facts = pool.run(Job("train", training_spec, inputs, there))
-        assert facts.pop("seconds") > 0
-        assert facts == expected
-        assert (there / "model.safetensors").read_bytes() == (
-            here / "model.safetensors"
-        ).read_bytes()
+        for output in (there, again):
+            facts = pool.run(Job("train", training_spec, inputs, output))
+            assert facts.pop("seconds") > 0
+            assert facts == expected
+            assert (output / "model.safetensors").read_bytes() == (
+                here / "model.safetensors"
+            ).read_bytes()
+            # Killed while it waits for a job, which nobody has to know.
+            _kill(pool._idle.queue[0])
 
-        worker.kill()
-        with pytest.raises(JobError, match="ended with status -9"):
-            pool.run(Job("train", training_spec, inputs, killed))
+        endless = replace(training_spec, steps=100_000, checkpoints_at=())
+        write_order(inputs["order"], np.arange(endless.samples) % 80)
+        with ThreadPoolExecutor() as executor:
+            future = executor.submit(pool.run, Job("train", endless, inputs, killed))
+            _wait_until(killed / "model.json")
+            for worker in pool._workers:
+                _kill(worker)
+            with pytest.raises(JobError, match="ended with status -9"):
+                future.result()
 
         write_order(inputs["order"], np.arange(3))
         with pytest.raises(InputError, match="order of 3 samples"):
@@ -118,6 +128,11 @@ def test_ctrl_c_ends_it_at_once_and_leaves_a_snapshot(
         process.wait()
     assert list((tmp_path / "unfinished" / "a").glob("*.json"))
     assert not list((tmp_path / "b").iterdir())
+
+
+def _kill(worker: Any) -> None:
+    worker._process.kill()
+    worker._process.wait()
 
 
 def _wait_until(path: Path) -> None:
