@@ -7,9 +7,9 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from prefect import tags
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -75,19 +75,32 @@ def _end_orphaned_servers() -> None:
     the child of another process than the one that it was told it was started by.
     """
     home = os.environ.get("PREFECT_HOME")
-    if home is None:
-        return
-    for process in Path("/proc").glob("[0-9]*"):
-        if b"prefect.server.api.server" not in _read(process / "cmdline"):
-            continue
-        variables = _read(process / "environ").decode(errors="replace").split("\0")
+    for server in _prefect_servers() if home else ():
+        variables = _read(server.process / "environ").decode(errors="replace").split("\0")
         told = dict(variable.partition("=")[::2] for variable in variables)
-        parent = re.search(rb"PPid:\t(\d+)", _read(process / "status"))
-        if told.get("PREFECT_HOME") != home or STARTED_BY not in told or parent is None:
+        if told.get("PREFECT_HOME") != home or STARTED_BY not in told:
             continue
-        if told[STARTED_BY] != parent[1].decode():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(process.name), signal.SIGTERM)
+        if told[STARTED_BY] != server.parent:
+            server.send(signal.SIGTERM)
+
+
+class _Server(NamedTuple):
+    """A Prefect server on this machine: its folder in /proc and its parent's id."""
+
+    process: Path
+    parent: str
+
+    def send(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(self.process.name), number)
+
+
+def _prefect_servers() -> Iterator[_Server]:
+    for process in Path("/proc").glob("[0-9]*"):
+        if b"prefect.server.api.server" in _read(process / "cmdline"):
+            parent = re.search(rb"PPid:\t(\d+)", _read(process / "status"))
+            if parent is not None:
+                yield _Server(process, parent[1].decode())
 
 
 def _read(path: Path) -> bytes:
@@ -101,12 +114,16 @@ def _read(path: Path) -> bytes:
 def _leave(number: int, frame: object) -> NoReturn:
     """Leave at once: whatever is half-done is thrown away by the next run, which goes on from here.
 
-    Winding down in order would talk to a server that the same Ctrl-C has ended.
+    Winding down in order would talk to a server that the same Ctrl-C has ended. That may take it a
+    minute, and SIGTERM doesn't reach it: it is killed.
     """
     del frame
     # Not print: a signal that comes while this thread is printing would raise from it (reentrant
     # call), and the run would wind down in order after all.
     os.write(2, b"interrupted: the same command goes on from here\n")
+    for server in _prefect_servers():
+        if server.parent == str(os.getpid()):
+            server.send(signal.SIGKILL)
     os._exit(128 + number)
 
 

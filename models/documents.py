@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 from tokenizers import Tokenizer
 
+from curricle.core.errors import InputError
 from curricle.core.token_dataset import DOCUMENTS, TokenDataset
 from curricle.models.text import token_byte_lengths
 
@@ -76,9 +77,19 @@ def dataset_documents(
         count = budget.take(row["domain"], whole)
         if count or not whole:
             tokens = dataset.tokens(row["shard"], row["offset"], count)
-            size = row["bytes"] if count == whole else int(lengths()[tokens].sum())
+            size = row["bytes"] if count == whole else _bytes_of(tokens, lengths())
             documents.append(Document(row["domain"], row["id"], tokens, size))
     return documents
+
+
+def _bytes_of(tokens: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> int:
+    if tokens.max(initial=0) >= len(lengths):
+        raise InputError(
+            f"held-out data with token {tokens.max()} for a tokenizer of {len(lengths)}",
+            expected="the tokenizer that the data was made with",
+            fix="give that one, or ask for all tokens of each domain",
+        )
+    return int(lengths[tokens].sum())
 
 
 def text_documents(

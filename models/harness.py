@@ -10,9 +10,9 @@ from lm_eval.api.model import LM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tokenizers import Tokenizer
 
-from curricle.core.errors import InputError
+from curricle.core.errors import InputError, JobError
 from curricle.models.language_model import LanguageModel
-from curricle.models.log_likelihoods import Request, make_request, make_requests, score
+from curricle.models.log_likelihoods import Floats, Request, make_request, make_requests, score
 
 GENERATED_TOKENS = 256
 
@@ -39,6 +39,7 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
         answers: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
         for indices in by_task.values():  # examples before a question are shared within a task
             found = score(self._model, self._requests([requests[i].args for i in indices]))
+            _refuse_nan(found.log_likelihood)
             for index, value, greedy in zip(indices, *found, strict=True):
                 answers[index] = (float(value), bool(greedy))
         return answers
@@ -81,7 +82,9 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
             make_request(context, targets, self._model.sequence_length)
             for context, targets in map(make_disjoint_window, windows)
         ]
-        return float(score(self._model, made).log_likelihood.sum())
+        found = score(self._model, made).log_likelihood
+        _refuse_nan(found)
+        return float(found.sum())
 
     @torch.no_grad()
     def _generate(self, context: str, settings: dict[str, Any]) -> str:
@@ -112,7 +115,9 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
         given, text = len(tokens_T), ""
         for _ in range(count):
             hidden_11C = self._model.last_hidden(tokens_T[None], 1, prefix)
-            best = self._model.logits(hidden_11C[:, -1]).argmax(-1)
+            logits_1V = self._model.logits(hidden_11C[:, -1])
+            _refuse_nan(logits_1V.logsumexp(-1))
+            best = logits_1V.argmax(-1)
             if best.item() == self._end_of_text:
                 break
             tokens_T = torch.cat([tokens_T, best])
@@ -120,6 +125,12 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
             if any(stop in text for stop in stops):
                 break
         return min((text.split(stop)[0] for stop in stops), key=len, default=text)
+
+
+def _refuse_nan(values: Floats | torch.Tensor) -> None:
+    """An argmax over NaN is a constant choice, which would pass for an answer."""
+    if torch.as_tensor(values).isnan().any():
+        raise JobError("the model's logits are not numbers: its weights don't serve")
 
 
 def _move_blanks(context: str, continuation: str) -> tuple[str, str]:

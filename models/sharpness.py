@@ -66,6 +66,7 @@ def sharpness(
     model = load_language_model(folder) if at is None else load_model(folder, checkpoint_name(at))
     model = model.to(placement.device)
     dataset = TokenDataset(inputs["validation"], spec.sequence_length or model.sequence_length)
+    model.check_vocabulary(int(dataset.manifest["vocabulary_size"]), "held-out data")
     windows_BT1 = held_out_batch(dataset, spec.batch_size, spec.seed)
     folders = {role: inputs[role] for role in ("checkpoint", "validation")}
     unfinished = Unfinished(placement, identity_of(folders, spec=to_plain(spec)), output)

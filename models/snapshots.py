@@ -32,6 +32,8 @@ from curricle.core.remote import open_filesystem, remote_errors
 KEPT = 2
 _DAMAGED = (ValueError, KeyError, SafetensorError, IntegrityError)
 _NAME = re.compile(r"(\d{12})\.json")
+_HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{32}")
+_TENSORS = re.compile(r"\d{12}\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Snapshots:
     def __init__(self, url: str | None, identity: str) -> None:
         self._identity = identity
         self._outputs: dict[str, str] = {}
+        self._refused: set[int] = set()
         self._files: Any = None
         self._folder = ""
         if url:
@@ -84,6 +87,7 @@ class Snapshots:
         try:
             with remote_errors():
                 self._write(step, tensors, facts, outputs)
+                self._refused.discard(step)
                 self._drop_older()
         except (OSError, SafetensorError) as error:
             raise JobError(f"no snapshot at step {step} in {self._folder}: {error}") from None
@@ -112,10 +116,20 @@ class Snapshots:
 
     def describe(self) -> str:
         """Where the last good snapshot is, for an error message."""
-        steps = self._steps()
+        steps = self._good_steps()
         if not steps:
             return "there is no snapshot before it"
-        return f"the last good snapshot is {self._folder}/{_tensors_name(max(steps))}"
+        return f"the last good snapshot is {self._folder}/{_tensors_name(steps[-1])}"
+
+    def sweep(self) -> None:
+        """Remove what a writer that was killed left half-written in a local folder."""
+        folder = self.local_folder
+        if folder is None or not folder.is_dir():
+            return
+        for path in folder.iterdir():
+            is_orphan = _TENSORS.fullmatch(path.name) and not path.with_suffix(".json").exists()
+            if is_orphan or _HALF_WRITTEN.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
     def latest(self, output: Path) -> Snapshot | None:
         """The newest snapshot that is whole and of this job; its outputs are put into `output`.
@@ -123,6 +137,7 @@ class Snapshots:
         A damaged or foreign one is named on standard error, and the one before it is tried. Raises
         JobError if the folder can't be reached: to begin again then would be a waste.
         """
+        self.sweep()
         try:
             with remote_errors():
                 return self._newest(output)
@@ -136,6 +151,7 @@ class Snapshots:
             except (FileNotFoundError, *_DAMAGED) as error:
                 name = f"{self._folder}/{_facts_name(step)}"
                 print(f"snapshot {name} is not used: {error}", file=sys.stderr)
+                self._refused.add(step)
         return None
 
     def _load(self, step: int, output: Path) -> Snapshot:
@@ -163,6 +179,10 @@ class Snapshots:
         names = [Path(path).name for path in self._files.ls(self._folder, detail=False)]
         return [int(match[1]) for name in names if (match := _NAME.fullmatch(name))]
 
+    def _good_steps(self) -> list[int]:
+        """Those that weren't refused, ascending."""
+        return sorted(set(self._steps()) - self._refused)
+
     def _put(self, name: str, write: Callable[[Path], None]) -> str:
         """Write a file of the folder, whole or not at all; returns its SHA-256."""
         parent = self._folder if self._is_local else tempfile.gettempdir()
@@ -180,7 +200,7 @@ class Snapshots:
         return digest
 
     def _drop_older(self) -> None:
-        for step in sorted(self._steps(), reverse=True)[KEPT:]:
+        for step in self._good_steps()[:-KEPT]:
             for name in (_facts_name(step), _tensors_name(step)):
                 with contextlib.suppress(FileNotFoundError):
                     self._files.rm_file(f"{self._folder}/{name}")

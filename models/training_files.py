@@ -61,6 +61,7 @@ class TrainingFiles:
         Raises InputError if there is no space for what the run will write.
         """
         if self._fabric.is_global_zero:
+            self.snapshots.sweep()
             self._check_room()
             save_spec(self._output, self._spec.model)
         snapshot = self.snapshots.latest(self._output) or start

@@ -35,6 +35,9 @@ BATCH_DOCUMENTS, BATCH_CHARACTERS = 512, 2 << 20
 # GPT-2's splitting into words starts a new one at a space or line end after a letter or digit, so
 # that what stands before and behind is encoded alike alone.
 _WORD_END = re.compile(r"(?<=[^\W_])[ \n]")
+# Where so many more characters have no such place, they are cut all the same: a single word of a
+# hundred million would take gigabytes.
+WORD_CHARACTERS = 1 << 20
 
 # Normalisation, added or removed spaces and unknown characters all show in these.
 HOSTILE_TEXTS = (
@@ -84,7 +87,11 @@ def store_tokenizer(tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
 
 
 def train(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
-    """A byte-level BPE tokenizer (GPT-2's splitting into words) of at most that many tokens."""
+    """A byte-level BPE tokenizer (GPT-2's splitting into words) of at most that many tokens.
+
+    Long texts are read in pieces, as `encode` does; those that had to be cut inside a word are left
+    out, as nothing is learnt from them.
+    """
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
     tokenizer.decoder = ByteLevelDecoder()
@@ -94,7 +101,9 @@ def train(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
         initial_alphabet=ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    pieces = (piece for text in texts for piece, _ in _pieces(text, BATCH_CHARACTERS))
+    longest = BATCH_CHARACTERS + WORD_CHARACTERS
+    tokenizer.train_from_iterator((piece for piece in pieces if len(piece) < longest), trainer)
     tokenizer.encode_special_tokens = True
     return tokenizer
 
@@ -112,7 +121,8 @@ def tokenizer_digest(folder: Path) -> str:
 def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[Tokens]:
     """Token ids of each text, without an end-of-text token; shape (tokens,) each.
 
-    Long texts are encoded in pieces where the tokenizer allows it, with the same result.
+    Long texts are encoded in pieces where the tokenizer allows it, with the same result; a word of
+    millions of characters, in pieces of its own.
     """
     begun: list[Tokens] = []
     for batch in _batches(texts, BATCH_CHARACTERS if _splits_words(tokenizer) else None):
@@ -152,11 +162,13 @@ def _batches(texts: Iterable[str], piece: int | None) -> Iterator[list[tuple[str
 def _pieces(text: str, piece: int | None) -> Iterator[tuple[str, bool]]:
     start = 0
     while piece is not None and len(text) - start > piece:
-        end = _WORD_END.search(text, start + piece)
-        if end is None:
+        latest = start + piece + WORD_CHARACTERS
+        found = _WORD_END.search(text, start + piece, latest)
+        end = found.start() if found else latest
+        if end >= len(text):
             break
-        yield text[start : end.start()], False
-        start = end.start()
+        yield text[start:end], False
+        start = end
     yield text[start:], True
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 from curricle.core.jobs import TrainingSpec
 from curricle.core.plain import to_plain
 from curricle.core.store import Store
-from curricle.models.flops import run_flops
+from curricle.models.flops import approximate_training_flops_per_token, run_flops
 from curricle.models.jobs import Job
 from curricle.models.metrics_log import METRICS
 from curricle.recipes.specs.training import Setting
@@ -178,6 +178,11 @@ class TrainingStep(Step):
                 points[int(entry["tokens"])] = losses
         return points
 
+    @property
+    def _flops_by_6n(self) -> int:
+        trained = self.training.tokens - self.training.start_at
+        return trained * approximate_training_flops_per_token(self.training.model)
+
     def tracked_run(self, session: Session) -> TrackedRun:
         """The MLflow run: tags, settings, datasets, the metrics file and the final losses."""
         store = session.store
@@ -194,7 +199,7 @@ class TrainingStep(Step):
                 "checkpoint": store.address(self.artifact),
                 **session.tracker.tags,
             },
-            parameters=columns,
+            parameters={**columns, "flops_by_6n": self._flops_by_6n},
             datasets={
                 "training": store.address(inputs["dataset"].artifact),
                 "validation": store.address(inputs["validation"].artifact),

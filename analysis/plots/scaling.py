@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -13,6 +14,7 @@ from curricle.analysis.scaling.curves import Curve
 from curricle.analysis.scaling.progression import Recommendation
 
 _HEIGHT = 250.0
+_PANEL = 190.0
 _ROW = 30.0
 _DASHES = ("-", "--", ":", "-.")
 
@@ -110,6 +112,36 @@ def recommendation_figure(found: Sequence[Recommendation], control: str) -> Figu
         style.write(axes, sizes[-1], mean[-1], name, align="left", offset=6)
     axes.set_xlabel("non-embedding parameters", fontsize=style.SMALL, color=style.MUTED)
     style.title(axes, f"Expected log ratio of the loss to {control}'s, with its interval")
+    return figure
+
+
+def dynamics_figure(along: pd.DataFrame, control: str) -> Figure:
+    """Held-out loss of every domain along training, mean over seeds; `control` is dark.
+
+    `along` has the columns curriculum, seed, tokens, domain, loss, of one size.
+    """
+    domains = list(dict.fromkeys(along["domain"]))
+    names = list(dict.fromkeys(along["curriculum"]))
+    others = [name for name in names if name != control]
+    left, gap, columns = 40, 44, min(3, len(domains))
+    width = (style.WIDTH - left - 20 - gap * (columns - 1)) / columns
+    rows = -(-len(domains) // columns)
+    figure = style.new_figure(style.WIDTH, rows * _PANEL + 20)
+    for index, domain in enumerate(domains):
+        column, row = index % columns, index // columns
+        x, y = left + column * (width + gap), 26 + row * _PANEL
+        axes = style.panel(figure, x, y, width, _PANEL - 70)
+        axes.set_xscale("log")
+        mine = along[along["domain"] == domain]
+        for name in names:
+            curve = mine[mine["curriculum"] == name].groupby("tokens")["loss"].mean()
+            colour = style.INK if name == control else style.ACCENT
+            dashes = "-" if name == control else _DASHES[others.index(name) % len(_DASHES)]
+            axes.plot(curve.index, curve, color=colour, linestyle=dashes, lw=1.4, label=name)
+        axes.tick_params(axis="x", which="minor", labelsize=0)
+        style.title(axes, str(domain))
+        if index == 0:
+            axes.legend(fontsize=style.SMALL, frameon=False, handlelength=2.4)
     return figure
 
 

@@ -9,6 +9,12 @@ from curricle.analysis.report import markup
 from curricle.analysis.report.markup import Part
 
 _PREFIX = "sharpness/"
+_ENDS = {
+    "largest": "largest eigenvalue",
+    "smallest": "smallest eigenvalue",
+    "dense_largest": "largest one of the dense layers",
+    "dense_smallest": "smallest one of the dense layers",
+}
 
 
 def sharpness_part(rows: pd.DataFrame, arms: Sequence[str], curricula: Sequence[str]) -> list[Part]:
@@ -43,12 +49,12 @@ def sharpness_part(rows: pd.DataFrame, arms: Sequence[str], curricula: Sequence[
 def _convergence(rows: pd.DataFrame) -> str:
     """How many eigenvalues Lanczos brought below its tolerance, and the worst of the others."""
     sentences = []
-    for end in ("largest", "smallest"):
+    for end, said in _ENDS.items():
         reached = rows.loc[rows["metric"] == f"{_PREFIX}{end}_converged", "value"]
         residuals = rows.loc[rows["metric"] == f"{_PREFIX}{end}_residual", "value"]
         if not len(reached):
             continue
-        sentence = f"Lanczos converged to the {end} eigenvalue in {int(reached.sum())} of "
+        sentence = f"Lanczos converged to the {said} in {int(reached.sum())} of "
         sentence += f"{len(reached)} measurements"
         if reached.sum() < len(reached):
             sentence += f"; the largest relative residual is {residuals.max():.2g}"

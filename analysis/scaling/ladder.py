@@ -25,6 +25,7 @@ from curricle.analysis.scaling.progression import (
 from curricle.core.errors import InputError
 
 T = TypeVar("T")
+MEAN = "mean"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class LadderTables:
     - `losses`: also schedule, budget, tuned, domain, loss;
     - `items`: also schedule, budget, tuned, stage, family, held_out, accuracy, chance, nats; may be
       empty;
-    - `curves`: also tokens, loss, along the runs under the main schedule.
+    - `along`: also tokens, domain, loss, along the runs under the main schedule.
 
     Domains and stages have the same names where stages are domains. `stages` go from simple to
     complex; `tuned_on` is the stage that fine-tuned models went on with.
@@ -45,7 +46,7 @@ class LadderTables:
     runs: pd.DataFrame
     losses: pd.DataFrame
     items: pd.DataFrame
-    curves: pd.DataFrame
+    along: pd.DataFrame
     control: str
     main_schedule: str
     stages: tuple[str, ...]
@@ -55,6 +56,12 @@ class LadderTables:
     def main(self) -> pd.DataFrame:
         """The runs under the main schedule, without fine-tuned ones."""
         return _main(self.runs, self.main_schedule)
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """`along`, mean over domains: curriculum, parameters, seed, tokens, loss."""
+        keys = ["curriculum", "parameters", "seed", "tokens"]
+        return self.along.groupby(keys, sort=False)["loss"].mean().reset_index()
 
     @property
     def largest(self) -> int:
@@ -71,10 +78,12 @@ class LadderTables:
 class StageGain:
     """Accuracy on a stage's items: the control's, and every curriculum's difference to it.
 
-    `held_out` tells families that no training text has from those that it has.
+    Of one `family` of the stage, or of all that are alike: `held_out` tells families that no
+    training text has from those that it has.
     """
 
     stage: str
+    family: str | None
     held_out: bool
     chance: float
     control: float
@@ -95,8 +104,9 @@ class LadderFindings:
     """The findings; `notes` say what couldn't be found and why.
 
     `laws` in parameters and tokens by curriculum; `comparison` and `breaks` in parameters at the
-    largest budget; `jumps` by curriculum and stage; `final` and `by_domain` are losses; `tuned`
-    compares accuracies after fine-tuning.
+    largest budget; `jumps` by curriculum and stage. `final` and `by_domain` are losses at the
+    largest budget, `by_budget` at each one; `tuned_loss` (by domain, and their mean as MEAN) and
+    `tuned` (accuracies) are after fine-tuning.
     """
 
     tables: LadderTables
@@ -106,13 +116,16 @@ class LadderFindings:
     jumps: Mapping[tuple[str, str], JumpFinding]
     final: tuple[Difference, ...]
     by_domain: Mapping[str, tuple[Difference, ...]]
+    by_budget: Mapping[int, tuple[Difference, ...]]
     gains: tuple[StageGain, ...]
+    families: tuple[StageGain, ...]
     reach: Reach | None
     progression: ProgressionModel | None
     left_out: tuple[LeftOutSize, ...]
     recommendations: tuple[Recommendation, ...]
     interactions: tuple[Interaction, ...]
     tuned: tuple[StageGain, ...]
+    tuned_loss: Mapping[str, tuple[Difference, ...]]
     notes: tuple[str, ...]
 
 
@@ -156,7 +169,12 @@ def ladder_findings(
         jumps=_jumps(tables, curricula, notes),
         final=differences(last, "loss", control),
         by_domain=_by_domain(tables),
-        gains=_gains(tables, tables.at_largest(tables.items)) if len(tables.items) else (),
+        by_budget={
+            int(str(budget)): differences(rows, "loss", control)
+            for budget, rows in main.groupby("budget")
+        },
+        gains=_gains(tables),
+        families=_gains(tables, each_family=True),
         reach=_reach(tables),
         progression=model,
         left_out=model.leave_sizes_out() if model else (),
@@ -164,11 +182,21 @@ def ladder_findings(
         interactions=interactions(
             tables.runs[~tables.runs["tuned"]], control, tables.main_schedule
         ),
-        tuned=_gains(tables, tables.at_largest(tables.items, tuned=True))
-        if len(tables.items)
-        else (),
+        tuned=_gains(tables, tuned=True),
+        tuned_loss=_tuned_loss(tables),
         notes=tuple(notes.lines),
     )
+
+
+def recommend(tables: LadderTables, parameters: float, tokens: float) -> Recommendation:
+    """What to train under at any size and number of tokens.
+
+    Raises InputError if the ladder has too few finished runs to say.
+    """
+    main = tables.main
+    model = progression_model(main, tables.control)
+    law = _law(main[main["curriculum"] == tables.control], 0, 0)
+    return model.recommend(parameters, tokens, _loss(law, parameters, tokens))
 
 
 def _main(table: pd.DataFrame, schedule: str) -> pd.DataFrame:
@@ -215,40 +243,54 @@ def _jump(rows: pd.DataFrame) -> JumpFinding:
     return explain_jump(x, loss, accuracy, float(rows["chance"].mean()))
 
 
-def _by_domain(tables: LadderTables) -> dict[str, tuple[Difference, ...]]:
-    rows = tables.at_largest(tables.losses)
+def _by_domain(tables: LadderTables, *, tuned: bool = False) -> dict[str, tuple[Difference, ...]]:
+    rows = tables.at_largest(tables.losses, tuned=tuned)
     return {
         str(domain): differences(mine, "loss", tables.control)
         for domain, mine in rows.groupby("domain", sort=False)
     }
 
 
-def _gains(tables: LadderTables, items: pd.DataFrame) -> tuple[StageGain, ...]:
+def _tuned_loss(tables: LadderTables) -> dict[str, tuple[Difference, ...]]:
+    runs = tables.at_largest(tables.runs, tuned=True)
+    if not len(runs):
+        return {}
+    mean = differences(runs, "loss", tables.control)
+    return {MEAN: mean, **_by_domain(tables, tuned=True)}
+
+
+def _gains(
+    tables: LadderTables, *, tuned: bool = False, each_family: bool = False
+) -> tuple[StageGain, ...]:
+    if not len(tables.items):
+        return ()
+    items = tables.at_largest(tables.items, tuned=tuned)
+    parts = items.assign(part=items["family"] if each_family else "")
+    return tuple(
+        _gain(tables.control, stage, str(family) or None, bool(held_out), rows)
+        for stage in tables.stages
+        for (held_out, family), rows in parts[parts["stage"] == stage].groupby(["held_out", "part"])
+    )
+
+
+def _gain(
+    control: str, stage: str, family: str | None, held_out: bool, asked: pd.DataFrame
+) -> StageGain:
     keys = ["curriculum", "parameters", "seed"]
-    found = []
-    for stage in tables.stages:
-        for held_out in (False, True):
-            asked = items[(items["stage"] == stage) & (items["held_out"] == held_out)]
-            if not len(asked):
-                continue
-            means = asked.groupby(keys, sort=False)[["accuracy", "chance", "nats"]].mean()
-            rows = means.reset_index()
-            own = rows[rows["curriculum"] == tables.control]
-            found.append(
-                StageGain(
-                    stage=stage,
-                    held_out=held_out,
-                    chance=float(rows["chance"].mean()),
-                    control=float(own["accuracy"].mean()),
-                    accuracy=differences(rows, "accuracy", tables.control, lower_is_better=False),
-                    nats=differences(rows, "nats", tables.control),
-                )
-            )
-    return tuple(found)
+    rows = asked.groupby(keys, sort=False)[["accuracy", "chance", "nats"]].mean().reset_index()
+    return StageGain(
+        stage=stage,
+        family=family,
+        held_out=held_out,
+        chance=float(rows["chance"].mean()),
+        control=float(rows[rows["curriculum"] == control]["accuracy"].mean()),
+        accuracy=differences(rows, "accuracy", control, lower_is_better=False),
+        nats=differences(rows, "nats", control),
+    )
 
 
 def _reach(tables: LadderTables) -> Reach | None:
-    if not len(tables.curves):
+    if not len(tables.along):
         return None
     rows = tokens_to_reach(tables.curves, tables.control)
     shares = rows.groupby("curriculum")["reached"].mean()

@@ -54,6 +54,13 @@ def weight_files(folder: Path) -> list[Path]:
     )
 
 
+def check_readable(paths: Sequence[Path]) -> None:
+    """Raises IntegrityError, naming it, for the first file that is no safetensors file."""
+    for path in paths:
+        with _opened(path):
+            pass
+
+
 class TensorFiles:
     """Tensors by name out of several safetensors files, each read when asked for, as fp32.
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from curricle.core.errors import InputError, IntegrityError
-from curricle.models.huggingface.files import CONFIG, weight_files
+from curricle.models.huggingface.files import CONFIG, check_readable, weight_files
 from curricle.models.huggingface.importing import import_model, read_config, why_unknown
 from curricle.models.language_model import LanguageModel
 
@@ -26,12 +26,14 @@ def load_hugging_face(folder: Path) -> LanguageModel:
     """
     if why_unknown(read_config(folder)) is None:
         return import_model(folder)
-    weight_files(folder)
+    check_readable(weight_files(folder))
     from transformers import AutoModelForCausalLM
 
+    models: Any = AutoModelForCausalLM
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(
+        model, loaded = models.from_pretrained(
             str(folder),
+            output_loading_info=True,
             dtype=torch.float32,
             use_safetensors=True,
             local_files_only=True,
@@ -40,6 +42,9 @@ def load_hugging_face(folder: Path) -> LanguageModel:
     except Exception as error:  # transformers raises whatever comes up
         reason = " ".join(str(error).split())
         raise IntegrityError(f"{folder}: transformers can't load it: {reason}") from None
+    # Transformers only warns of them, and draws them at random.
+    if missing := sorted(loaded["missing_keys"]):
+        raise IntegrityError(f"{folder}: no tensor {missing[0]} in its safetensors files")
     if model.get_output_embeddings() is None:
         raise _without_plain_head(folder)
     return HuggingFaceModel(model, folder).eval()

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from ruamel.yaml import YAML
 
 from curricle.analysis.report.scaling import LadderContent, headline, render_ladder
+from curricle.analysis.scaling.differences import Difference
 from curricle.analysis.scaling.ladder import LadderFindings, ladder_findings
 from curricle.core import provenance
 from curricle.core.plain import to_plain
@@ -31,6 +32,7 @@ class ScalingStep(Step):
 
     kind: ClassVar[str] = "scaling"
     verb: ClassVar[str] = "fit laws"
+    version: ClassVar[int] = 2
     plan: LadderPlan
 
     @property
@@ -60,7 +62,7 @@ class ScalingStep(Step):
         tables = findings.tables
         tables.runs.to_csv(folder / RUNS, index=False)
         tables.items.to_csv(folder / ITEMS, index=False)
-        tables.curves.to_csv(folder / CURVES, index=False)
+        tables.along.to_csv(folder / CURVES, index=False)
         content = content_of(self.plan, session.store, findings, "finished")
         (folder / REPORT).write_text(render_ladder(content), encoding="utf-8")
         (folder / SUMMARY).write_text("\n".join(headline(findings)) + "\n", encoding="utf-8")
@@ -100,12 +102,14 @@ def findings_to_plain(found: LadderFindings) -> dict[str, Any]:
     return {
         "laws": {name: fit.to_plain() for name, fit in found.laws.items()},
         "breaks": {name: finding.to_plain() for name, finding in found.breaks.items()},
-        "exponents": [to_plain(one) for one in found.comparison.exponents]
-        if found.comparison
-        else None,
+        "comparison": to_plain(found.comparison) if found.comparison else None,
         "final": [to_plain(one) for one in found.final],
+        "by_budget": _by_name(found.by_budget),
+        "by_domain": _by_name(found.by_domain),
         "stages": [to_plain(one) for one in found.gains],
+        "families": [to_plain(one) for one in found.families],
         "tuned": [to_plain(one) for one in found.tuned],
+        "tuned_loss": _by_name(found.tuned_loss),
         "tokens_to_reach": to_plain(found.reach) if found.reach else None,
         "recommendations": [to_plain(one) for one in found.recommendations],
         "left_out": [to_plain(one) for one in found.left_out],
@@ -118,17 +122,35 @@ def findings_to_plain(found: LadderFindings) -> dict[str, Any]:
     }
 
 
+def _by_name(found: Mapping[Any, Sequence[Difference]]) -> dict[str, Any]:
+    return {str(name): [to_plain(one) for one in every] for name, every in found.items()}
+
+
 def schedules_of(plan: LadderPlan) -> dict[tuple[str, float], str]:
     """What is read when, by curriculum and size, at the largest budget.
 
     Where stages are domains it is a curriculum with `pacing: stages` for a study of that size.
     """
     return {
-        (name, float(size.parameters)): f"stages: [{', '.join(map(_segment, parts))}]"
+        (name, float(size.parameters)): _as_stages(plan.segments(name, size))
         for size in plan.grid.sizes
         for name in plan.scaling.curricula
-        for parts in [plan.segments(name, size)]
     }
+
+
+def schedule_for(plan: LadderPlan, curriculum: str, tokens: int) -> str:
+    """The same for a run of so many tokens: the shares are those at the largest size."""
+    parts = plan.segments(curriculum, plan.grid.sizes[-1])
+    total = sum(count for _, count in parts)
+    ends = [0]
+    for _, count in parts:
+        ends.append(ends[-1] + count)
+    scaled = [tokens * end // total for end in ends]
+    return _as_stages([(what, scaled[i + 1] - scaled[i]) for i, (what, _) in enumerate(parts)])
+
+
+def _as_stages(parts: Sequence[tuple[str, int]]) -> str:
+    return f"stages: [{', '.join(map(_segment, parts))}]"
 
 
 def _segment(part: tuple[str, int]) -> str:

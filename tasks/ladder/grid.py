@@ -81,7 +81,13 @@ class Grid:
     def _budgets(self, model: ModelSpec) -> tuple[int, ...]:
         flops = training_flops_per_token(model)
         tokens = [budget.tokens_for(model, flops) for budget in self.scaling.budgets]
-        steps = sorted({count // self.tokens_per_step for count in tokens})
+        steps = [count // self.tokens_per_step for count in tokens]
+        if any(later <= earlier for earlier, later in itertools.pairwise(steps)):
+            raise InputError(
+                f"budgets of {', '.join(map(str, tokens))} tokens for size {model.size}",
+                expected=f"{self.tokens_per_step} more from each to the next, at every size",
+                fix="put scaling.budgets in order from small to large, or give one kind alone",
+            )
         if steps[0] < 2:
             raise InputError(
                 f"a budget of {min(tokens)} tokens for size {model.size}",

@@ -1,10 +1,26 @@
 """What `curricle scale` says at its end."""
 
+from typing import Any
+
+import numpy as np
+
+from curricle.analysis import formatting
 from curricle.analysis.report.scaling import render_ladder
+from curricle.analysis.scaling.ladder import recommend
+from curricle.analysis.scaling.progression import Recommendation
 from curricle.core.errors import InputError
+from curricle.core.plain import to_plain
 from curricle.core.store import Store
-from curricle.tasks.ladder.finding import REPORT, SUMMARY, ScalingStep, content_of, findings_of
+from curricle.tasks.ladder.finding import (
+    REPORT,
+    SUMMARY,
+    ScalingStep,
+    content_of,
+    findings_of,
+    schedule_for,
+)
 from curricle.tasks.ladder.plan import LadderPlan
+from curricle.tasks.ladder.tables import read_tables
 from curricle.tasks.outcome import Outcome
 
 
@@ -18,8 +34,45 @@ def read_ladder_outcome(plan: LadderPlan, store: Store, *, seconds: float) -> Ou
     return Outcome(plan.study.name, None, report, seconds, None, text)
 
 
+def recommendation(
+    plan: LadderPlan, store: Store, parameters: float, tokens: float
+) -> dict[str, Any]:
+    """What to train a model of that size under, for so many tokens; `text` says it in words.
+
+    Raises InputError if no run of the control, or too few runs, are finished.
+    """
+    _check_begun(plan, store)
+    found = recommend(read_tables(plan, store), parameters, tokens)
+    schedule = schedule_for(plan, found.curriculum, round(tokens))
+    return {**to_plain(found), "schedule": schedule, "text": _in_words(plan, found, schedule)}
+
+
+def _in_words(plan: LadderPlan, found: Recommendation, schedule: str) -> str:
+    control, best = plan.scaling.control, found.best
+    size, tokens = map(formatting.quantity, (found.parameters, found.tokens))
+    lines = [f"{size} non-embedding parameters, {tokens} tokens: train under {found.curriculum}."]
+    if found.curriculum == control:
+        lines.append(f"No arrangement is surely better than {control}.")
+    lines.append(
+        f"Lowest expected: {best.curriculum}, {np.expm1(best.mean):+.2%} "
+        f"({np.expm1(best.low):+.2%} to {np.expm1(best.high):+.2%}) of {control}'s loss."
+    )
+    if not found.inside:
+        lines.append("Beyond what was run: the line over the sizes may not hold there.")
+    return "\n".join([*lines, schedule])
+
+
 def ladder_report(plan: LadderPlan, store: Store) -> str:
     """The report on what is there. Raises InputError if no run of the control is."""
+    _check_begun(plan, store)
+    done = store.exists(ScalingStep(plan).artifact)
+    content = content_of(
+        plan, store, findings_of(plan, store), "finished" if done else "unfinished"
+    )
+    return render_ladder(content)
+
+
+def _check_begun(plan: LadderPlan, store: Store) -> None:
     control = plan.scaling.control
     if not any(run.curriculum == control and store.exists(run.step.artifact) for run in plan.runs):
         raise InputError(
@@ -27,8 +80,3 @@ def ladder_report(plan: LadderPlan, store: Store) -> str:
             expected="runs to report on",
             fix=f"curricle scale {plan.study.name}",
         )
-    done = store.exists(ScalingStep(plan).artifact)
-    content = content_of(
-        plan, store, findings_of(plan, store), "finished" if done else "unfinished"
-    )
-    return render_ladder(content)

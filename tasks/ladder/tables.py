@@ -26,7 +26,7 @@ def read_tables(plan: LadderPlan, store: Store) -> LadderTables:
         runs=means,
         losses=table,
         items=_items(plan, every, store),
-        curves=_curves(plan, runs, store),
+        along=_along(plan, runs, store),
         control=plan.scaling.control,
         main_schedule=plan.scaling.main_schedule,
         stages=plan.scaling.stages.names,
@@ -56,7 +56,7 @@ def _items(plan: LadderPlan, every: Sequence[tuple[LadderRun, bool]], store: Sto
     return _frame(rows, [*names, "probability", "nats"])
 
 
-def _curves(plan: LadderPlan, runs: Sequence[LadderRun], store: Store) -> pd.DataFrame:
+def _along(plan: LadderPlan, runs: Sequence[LadderRun], store: Store) -> pd.DataFrame:
     """Held-out losses along the runs at the peak rate, or along whole runs without a trunk."""
     last = max((run.budget for run in runs), default=0)
     rows = []
@@ -65,8 +65,13 @@ def _curves(plan: LadderPlan, runs: Sequence[LadderRun], store: Store) -> pd.Dat
             continue
         step = run.step.trunk or run.step
         place = {key: run.place[key] for key in ("curriculum", "parameters", "seed")}
-        rows += [{**place, "tokens": at, "loss": loss} for at, loss in step.curve(store)]
-    return pd.DataFrame(rows, columns=["curriculum", "parameters", "seed", "tokens", "loss"])
+        rows += [
+            {**place, "tokens": at, "domain": domain, "loss": loss}
+            for at, losses in step.losses_along(store).items()
+            for domain, loss in losses.items()
+        ]
+    columns = ["curriculum", "parameters", "seed", "tokens", "domain", "loss"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _frame(rows: Sequence[dict[str, Any]], more: Sequence[str]) -> pd.DataFrame:

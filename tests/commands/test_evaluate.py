@@ -16,6 +16,7 @@ from curricle.core.questions import LETTERS, Question, write_questions
 from curricle.core.store import Artifact, Request, Store
 from curricle.models import hessian, interruption, multiple_choice, subject_requests
 from curricle.models.huggingface import export_model
+from curricle.recipes.tokenizing import train
 from curricle.tasks import one_model
 
 Evaluate = Callable[..., tuple[int, str, str]]
@@ -249,6 +250,39 @@ def test_a_stored_checkpoint_brings_its_tokenizer(
     )
     assert (status, errors) == (0, "")
     assert read(tmp_path / "mmlu.json")["result"]["questions"] == 12
+
+
+def test_data_in_another_vocabulary_is_refused(
+    evaluate: Evaluate, model: str, tmp_path: Path
+) -> None:
+    store = Store(str(tmp_path / "store"))
+    other = train(["other words, other pieces of words"], 280).to_str()
+    words = store.produce(
+        Request("tokenizer", "t", {}), lambda folder: _write(folder / "tokenizer.json", other)
+    )
+    dataset: Artifact = store.produce(
+        Request("dataset", "d", {}, {"tokenizer": words}),
+        lambda folder: _write(folder / "manifest.json", "{}"),
+    )
+    for kind in ("perplexity", "sharpness"):
+        status, _, errors = evaluate(kind, "--model", model, "--data", f"store/{dataset.key}")
+        assert status == 2
+        assert "expected those of the tokenizer that model reads with" in errors
+        assert errors.count("\n") == 1
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def test_a_damaged_configuration_is_named(
+    evaluate: Evaluate, model: str, texts: str, tmp_path: Path
+) -> None:
+    (tmp_path / model / "config.json").write_text("{")
+    status, _, errors = evaluate("perplexity", "--model", model, "--data", texts)
+    assert status != 0
+    assert "config.json: Expecting" in errors
+    assert errors.count("\n") == 1
 
 
 @pytest.mark.parametrize(

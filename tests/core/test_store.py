@@ -9,8 +9,10 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.small_disk import small_disk
 
 from curricle.core.errors import InputError, IntegrityError
+from curricle.core.order_file import blank_order
 from curricle.core.store import Artifact, Request, Store, open_existing
 
 REQUEST = Request("order", "random", {"seed": 0})
@@ -82,6 +84,27 @@ def test_a_full_disk_is_one_error_and_leaves_nothing(tmp_path: Path, by: str) ->
         store.produce(REQUEST, fill)
     assert list(store.artifacts()) == []
     assert list((tmp_path / ".staging").iterdir()) == []
+
+
+def test_a_full_disk_keeps_the_note_that_was_there(tmp_path: Path) -> None:
+    with small_disk(tmp_path, "128k") as is_mounted:
+        if not is_mounted:
+            pytest.skip("mounting a small disk takes rights")
+        store = Store(str(tmp_path))
+        store.write_note("study", "first")
+        with pytest.raises(InputError, match="No space left on device, expected room .* fix: free"):
+            store.write_note("study", "x" * 200_000)
+        assert store.notes() == {"study": "first"}
+        assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+
+
+def test_an_order_has_its_room_before_it_is_filled(tmp_path: Path) -> None:
+    """Written into a sparse file on a full disk, memory that is mapped ends the process."""
+    with small_disk(tmp_path, "128k") as is_mounted:
+        if not is_mounted:
+            pytest.skip("mounting a small disk takes rights")
+        with pytest.raises(OSError, match="No space left on device"):
+            blank_order(tmp_path, 100_000)
 
 
 def test_a_folder_without_record_does_not_exist(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def test_interruptions_end_at_once_and_leave_nothing_running(
     _, printed = process.communicate(timeout=30)
     assert process.returncode == 130
     assert printed.endswith("interrupted: the same command goes on from here\n")
+    assert prefect_servers(tmp_path) == []
 
     killed = started(tiny_study, tmp_path)
     killed.kill()

@@ -6,9 +6,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from tests.models.model_zoo import SPECS, TEXT, lively_model, save_checkpoint, save_tokenizer
 
-from curricle.core.errors import InputError
+from curricle.core.errors import InputError, JobError
 from curricle.core.tokenizer_file import load_tokenizer
 from curricle.models.huggingface import export_model
 from curricle.models.loading import load_language_model
@@ -49,6 +50,23 @@ def instances(kind: str, *arguments: tuple[Any, ...]) -> list[Instance]:
         Instance(request_type=kind, doc={}, arguments=each, idx=i, metadata=("task", i, 1))
         for i, each in enumerate(arguments)
     ]
+
+
+def test_logits_that_are_no_numbers_are_no_answers(ours: HarnessModel) -> None:
+    model = lively_model(SPECS["gpt2"])
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    broken = HarnessModel(model, ours._tokenizer, ours._end_of_text)
+    choices = instances("loglikelihood", ("Copyright", " owner"), ("Copyright", " holder"))
+    for ask in (
+        lambda: broken.loglikelihood(choices),
+        lambda: broken.loglikelihood_rolling(instances("loglikelihood_rolling", ("Copyright",))),
+        lambda: broken.generate_until(
+            instances("generate_until", ("Copyright", {"until": [], "max_gen_toks": 2}))
+        ),
+    ):
+        with pytest.raises(JobError, match="logits are not numbers"):
+            ask()
 
 
 def test_log_likelihoods_are_the_harnesss(ours: HarnessModel, theirs: Any) -> None:

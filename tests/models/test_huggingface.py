@@ -287,6 +287,21 @@ def test_other_models_run_in_transformers_code(config: Any, tmp_path: Path) -> N
     torch.testing.assert_close(model(windows), model.token_losses(windows).mean())
 
 
+def test_damage_to_a_model_in_transformers_code_is_named(tmp_path: Path) -> None:
+    made_by_transformers(
+        BloomConfig(vocab_size=VOCABULARY, hidden_size=32, n_layer=1, n_head=2)
+    ).save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    tensors = load_file(weights)
+    lost = next(name for name in tensors if name.endswith("query_key_value.weight"))
+    save_file({name: tensors[name] for name in tensors if name != lost}, weights, {"format": "pt"})
+    with pytest.raises(IntegrityError, match=r"no tensor .*query_key_value\.weight in its safet"):
+        load_hugging_face(tmp_path)
+    weights.write_bytes(weights.read_bytes()[:-10])
+    with pytest.raises(IntegrityError, match=r"model\.safetensors: "):
+        load_hugging_face(tmp_path)
+
+
 def test_a_head_that_caps_its_logits_is_refused(tmp_path: Path) -> None:
     config = Gemma2Config(
         **SIZES,

@@ -28,6 +28,7 @@ from curricle.models.loading import load_language_model
 from curricle.models.perplexity import document_perplexity, perplexity
 from curricle.models.placement import Placement
 from curricle.models.text import token_byte_lengths
+from curricle.recipes.tokenizing import train
 
 VOCABULARY, CONTEXT, END = 320, 12, 0
 LENGTHS = (1, 5, 11, 12, 13, 24, 25, 40, 0, 7)
@@ -249,6 +250,12 @@ def test_cut_documents_of_a_dataset_count_the_bytes_of_their_tokens(
     assert {len(item.tokens) for item in documents} == {4}
     for item in documents:
         assert item.bytes == len(b"".join(token_bytes(tokenizer, item.tokens.tolist())))
+
+
+def test_cut_documents_of_another_tokenizer_are_refused(inputs: dict[str, Path]) -> None:
+    few = train(["ab"], 258)
+    with pytest.raises(InputError, match=r"with token \d+ for a tokenizer of 258"):
+        dataset_documents(inputs["validation"], few, tokens_per_domain=64)
 
 
 def token_bytes(tokenizer: Tokenizer, ids: list[int]) -> list[bytes]:

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -35,6 +36,56 @@ def test_the_newest_comes_back_with_facts_and_outputs(url: str, tmp_path: Path) 
     torch.testing.assert_close(found.tensors, tensors(30), atol=0, rtol=0)
     assert (second / kept.name).read_bytes() == b"weights"
     assert [path.name for path in second.iterdir()] == [kept.name]
+
+
+def test_refused_ones_displace_no_good_one(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = Snapshots(url, "other")
+    for step in (8, 9):
+        other.save(step, tensors(step), {})
+    snapshots = Snapshots(url, "job")
+    assert snapshots.latest(tmp_path) is None
+    assert "no snapshot before" in snapshots.describe()
+    for step in (1, 2, 3):
+        snapshots.save(step, tensors(step), {})
+        assert f"{step:012}.safetensors" in snapshots.describe()
+    again = Snapshots(url, "job")
+    found = again.latest(tmp_path)
+    assert found is not None
+    assert found.step == 3
+    for step in (9, 10):
+        again.save(step, tensors(step), {})
+    found = Snapshots(url, "job").latest(tmp_path)
+    assert found is not None
+    assert found.step == 10
+    assert "000000000008.json is not used" in capsys.readouterr().err
+
+
+def test_what_a_killed_writer_left_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "unfinished"
+    snapshots = Snapshots(str(folder), "job")
+    snapshots.save(1, tensors(1), {})
+    whole = {path.name for path in folder.iterdir()}
+    put = Snapshots._put
+
+    def dies_at_the_facts(self: Snapshots, name: str, write: Any) -> str:
+        if name.endswith(".json"):
+            (folder / f".{name}.{'0' * 32}").write_text("{")
+            raise KeyboardInterrupt
+        return put(self, name, write)
+
+    monkeypatch.setattr(Snapshots, "_put", dies_at_the_facts)
+    with pytest.raises(KeyboardInterrupt):
+        snapshots.save(2, tensors(2), {})
+    (folder / "notes.txt").write_text("somebody's")
+    assert len(list(folder.iterdir())) == len(whole) + 3
+    found = Snapshots(str(folder), "job").latest(tmp_path)
+    assert found is not None
+    assert found.step == 1
+    assert {path.name for path in folder.iterdir()} == whole | {"notes.txt"}
 
 
 def test_older_ones_go_and_strangers_stay(tmp_path: Path) -> None:

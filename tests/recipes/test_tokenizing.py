@@ -80,14 +80,16 @@ def test_long_texts_are_encoded_in_pieces_like_whole_ones(text: str, size: int) 
     assert other.tolist() == []
 
 
-def test_a_huge_text_is_encoded_in_memory_for_a_small_one() -> None:
+@pytest.mark.parametrize("words", ["the carriage horse trotted. ", "thecarriagehorsetrotted_____"])
+def test_a_huge_text_takes_the_memory_of_a_small_one(words: str) -> None:
     script = (
         "import pathlib, re\n"
-        "from curricle.recipes.tokenizing import encode, train\n"
-        "tokenizer = train(['the carriage horse trotted down the road'] * 9, 300)\n"
-        "text = 'the carriage horse trotted. ' * (1 << 20)\n"
+        "from curricle.recipes.tokenizing import decode, encode, train\n"
+        f"text = {words!r} * (1 << 20)\n"
+        "tokenizer = train([text], 300)\n"
         "(tokens,) = encode(tokenizer, [text])\n"
         "assert len(tokens) > 1 << 20\n"
+        "assert text.endswith(decode(tokenizer, tokens[-5000:]))\n"
         "status = pathlib.Path('/proc/self/status').read_text()\n"
         "print(re.search(r'VmHWM:\\s+(\\d+)', status)[1])"
     )

@@ -1,6 +1,7 @@
 """A whole ladder without a server: layout, costs, every run, findings and report."""
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from curricle.models.flops import training_flops_per_token
 from curricle.recipes.loading import load_ladder
 from curricle.recipes.specs.curricula import Stages
 from curricle.tasks.ladder.costing import costs_to_plain, render_costs
-from curricle.tasks.ladder.finding import ScalingStep, schedules_of
+from curricle.tasks.ladder.finding import ScalingStep, schedule_for, schedules_of
+from curricle.tasks.ladder.outcome import recommendation
 from curricle.tasks.ladder.plan import LadderPlan
 from curricle.tasks.ladder.tables import read_tables
 from curricle.tasks.plans import report_of, results_of
@@ -91,12 +93,11 @@ def test_a_recommended_schedule_is_a_curriculum_of_a_study(plan: LadderPlan) -> 
 
 
 def test_equal_flops_and_ratios_give_each_size_its_own_tokens(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path, "scaling.budgets=[{flops: 1e9}, {tokens_per_parameter: 3}]")
+    plan = plan_of(tmp_path, "scaling.budgets=[{tokens_per_parameter: 3}, {flops: 1e11}]")
     for size in plan.grid.sizes:
-        flops = training_flops_per_token(size.model)
-        tokens = [steps * plan.grid.tokens_per_step for steps in size.steps]
-        assert any(abs(count - 1e9 / flops) <= 192 for count in tokens)
-        assert any(abs(count - 3 * size.parameters) <= 192 for count in tokens)
+        by_ratio, by_flops = (steps * plan.grid.tokens_per_step for steps in size.steps)
+        assert abs(by_ratio - 3 * size.parameters) <= 192
+        assert abs(by_flops - 1e11 / training_flops_per_token(size.model)) <= 192
 
 
 @pytest.mark.parametrize(
@@ -169,9 +170,62 @@ def test_a_finished_ladder_has_findings_tables_and_a_page(
     assert {one["schedule"] for one in plain["interactions"]} == {"cosine"}
     assert plain["tuned"]
     page = (folder / "report.html").read_text()
-    for anchor in ("laws", "breaks", "stages", "recommendation", "schedules", "sizes"):
+    for anchor in ("laws", "exponents", "breaks", "differences", "stages", "recommendation"):
+        assert f'id="{anchor}"' in page
+    for anchor in ("schedules", "sizes"):
         assert f'id="{anchor}"' in page
     assert "progression" in (folder / "summary.txt").read_text()
+
+
+def test_every_budget_family_and_stage_is_told_of(
+    finished: tuple[LadderPlan, Store, Path],
+) -> None:
+    _, _, folder = finished
+    plain = json.loads((folder / "scaling.json").read_text())
+    runs = pd.read_csv(folder / "runs.csv").query("schedule == 'wsd'")
+    for budget, (one,) in plain["by_budget"].items():
+        rows = runs[(runs["budget"] == int(budget)) & ~runs["tuned"]]
+        by_size = rows.groupby(["curriculum", "parameters"])["loss"].mean()
+        assert one["by_size"] == pytest.approx(by_size["progression"] - by_size["static"])
+        assert f"{one['mean']:+.4f}" in (folder / "report.html").read_text()
+    assert plain["by_budget"]["1"] == plain["final"]
+    items = pd.read_csv(folder / "items.csv").query("schedule == 'wsd' and budget == 1")
+    assert len(plain["families"]) == 13
+    for gain in plain["families"]:
+        asked = items[(items["stage"] == gain["stage"]) & (items["family"] == gain["family"])]
+        asked = asked[~asked["tuned"]].groupby(["curriculum", "parameters"])["accuracy"].mean()
+        assert gain["control"] == pytest.approx(asked["static"].mean())
+        expected = (asked["progression"] - asked["static"]).mean()
+        assert gain["accuracy"][0]["mean"] == pytest.approx(expected)
+    assert set(plain["tuned_loss"]) == {"mean", "sentences", "facts", "problems"}
+    assert {"shared", "p_value", "held_out_shared"} <= set(plain["comparison"])
+    along = pd.read_csv(folder / "curves.csv")
+    assert set(along["domain"]) == {"sentences", "facts", "problems"}
+
+
+def test_any_size_and_budget_has_a_recommendation(
+    finished: tuple[LadderPlan, Store, Path],
+) -> None:
+    plan, store, folder = finished
+    last = json.loads((folder / "scaling.json").read_text())["recommendations"][0]
+    found = recommendation(plan, store, last["parameters"], last["tokens"])
+    assert found["best"] == last["best"]
+    assert found["static_loss"] == pytest.approx(last["static_loss"])
+    further = recommendation(plan, store, 1e8, 1e9)
+    assert not further["inside"]
+    assert "Beyond what was run" in further["text"]
+    whole = schedule_for(plan, "progression", 1_000_003)
+    parts = [int(count) for count in re.findall(r"tokens: (\d+)", whole)]
+    assert sum(parts) == 1_000_003
+    assert parts[0] == pytest.approx(parts[1], abs=1)
+    with pytest.raises(InputError, match="no finished run under static"):
+        recommendation(plan, Store(str(folder / "empty")), 1e4, 1e4)
+
+
+def test_budgets_that_change_places_are_refused(tmp_path: Path) -> None:
+    for budgets in ("[{tokens: 3840}, {tokens: 1920}]", "[{tokens: 1930}, {tokens: 1925}]"):
+        with pytest.raises(InputError, match=r"budgets of .* for size 1x8, expected 192 more"):
+            _ = plan_of(tmp_path, f"scaling.budgets={budgets}").runs
 
 
 def test_results_and_an_early_report_come_from_what_is_there(

@@ -1,15 +1,17 @@
 """Curricula against the control in the report of a ladder: losses, tokens, stages, schedules."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from curricle.analysis import formatting
+from curricle.analysis.plots import scaling as plots
+from curricle.analysis.plots.style import to_svg
 from curricle.analysis.report import markup
 from curricle.analysis.report.markup import Column, Markup, Part
-from curricle.analysis.report.scaling.intervals import ends_text, interval_text
+from curricle.analysis.report.scaling.intervals import budget_name, ends_text, interval_text
 from curricle.analysis.scaling.differences import Difference
-from curricle.analysis.scaling.ladder import LadderFindings, StageGain
+from curricle.analysis.scaling.ladder import MEAN, LadderFindings, LadderTables, StageGain
 
 
 def differences_section(found: LadderFindings) -> Markup | None:
@@ -21,7 +23,7 @@ def differences_section(found: LadderFindings) -> Markup | None:
         Column("joint interval"),
         Column("Verdict", numeric=False),
     ]
-    every = {"mean": found.final, **found.by_domain}
+    every = {MEAN: found.final, **found.by_domain}
     rows = [[name, *_difference_cells(one)] for name, items in every.items() for one in items]
     parts: list[Part] = [
         markup.paragraph(
@@ -30,9 +32,32 @@ def differences_section(found: LadderFindings) -> Markup | None:
         ),
         markup.table(columns, rows),
     ]
+    if len(found.by_budget) > 1:
+        parts += _by_budget(found)
     if found.reach:
         parts += _reach(found)
     return markup.section("differences", "Differences", *parts) if rows else None
+
+
+def _by_budget(found: LadderFindings) -> Iterator[Markup]:
+    yield markup.tag("h3", "At every budget")
+    yield markup.paragraph(
+        "Mean loss over domains. What an arrangement sorts up to the first decay is as much at "
+        "every budget: the larger the budget, the more has been read of the mix since."
+    )
+    columns = [
+        Column("Tokens", numeric=False),
+        Column("Curriculum", numeric=False),
+        Column("minus control's"),
+        Column("joint interval"),
+        Column("Verdict", numeric=False),
+    ]
+    rows = [
+        [budget_name(found.tables, budget), *_difference_cells(one)]
+        for budget, every in found.by_budget.items()
+        for one in every
+    ]
+    yield markup.table(columns, rows)
 
 
 def _difference_cells(one: Difference, digits: int = 4) -> list[Part]:
@@ -98,30 +123,90 @@ def interactions_section(found: LadderFindings) -> Markup | None:
 
 
 def stages_section(found: LadderFindings) -> Markup | None:
-    """Accuracy on every stage's items, always against the static mix."""
-    if not found.gains:
-        return None
-    parts: list[Part] = [
-        markup.paragraph(
-            "Accuracy on items about worlds that no run has read, mean over sizes at the largest "
-            "budget. Held-out families are in no training text.",
-            class_="lead",
-        ),
-        _gain_table(found.gains, found.tables.control),
-    ]
-    if found.tuned:
+    """What every stage gains: losses along training, accuracies by family and by size."""
+    parts: list[Part] = []
+    if len(found.tables.along):
+        parts.append(_dynamics(found.tables))
+    if found.gains:
         parts += [
-            markup.tag("h3", f"After fine-tuning on {found.tables.tuned_on}"),
-            _gain_table(found.tuned, found.tables.control),
+            markup.paragraph(
+                "Accuracy on items about worlds that no run has read, mean over sizes at the "
+                "largest budget. Held-out families are in no training text.",
+                class_="lead",
+            ),
+            _gain_table(found.gains, found.tables.control),
+            markup.details("Each family", _gain_table(found.families, found.tables.control)),
+            markup.details("Each size", _size_table(found.gains)),
         ]
-    return markup.section("stages", "Stages", *parts)
+    if found.tuned_loss:
+        parts += _fine_tuned(found)
+    return markup.section("stages", "Stages", *parts) if parts else None
 
 
-def _gain_table(gains: Sequence[StageGain], control: str) -> Markup:
+def _dynamics(tables: LadderTables) -> Markup:
+    largest = tables.along["parameters"].max()
+    figure = plots.dynamics_figure(
+        tables.along[tables.along["parameters"] == largest], tables.control
+    )
+    caption = (
+        f"The largest size ({formatting.quantity(largest)} parameters), mean over seeds, at the "
+        f"peak rate where budgets share a run. Dark: {tables.control}."
+    )
+    return markup.figure(to_svg(figure, "dynamics"), caption)
+
+
+def _size_table(gains: Sequence[StageGain]) -> Markup:
+    """Accuracy minus the control's at each size, mean over seeds."""
+    sizes = sorted({size for gain in gains for one in gain.accuracy for size in one.sizes})
+    columns = [Column(name, numeric=False) for name in ("Stage", "Families", "Curriculum")]
+    columns += [Column(formatting.quantity(size)) for size in sizes]
+    rows = []
+    for gain in gains:
+        for one in gain.accuracy:
+            by_size = dict(zip(one.sizes, one.by_size, strict=True))
+            cells = [f"{by_size[size]:+.3f}" if size in by_size else "" for size in sizes]
+            rows.append([gain.stage, _families(gain), one.curriculum, *cells])
+    return markup.table(columns, rows)
+
+
+def _fine_tuned(found: LadderFindings) -> Iterator[Markup]:
+    stage = found.tables.tuned_on
+    yield markup.tag("h3", f"After fine-tuning on {stage}")
+    columns = [
+        Column("Domain", numeric=False),
+        Column("Curriculum", numeric=False),
+        Column("loss minus control's"),
+        Column("joint interval"),
+        Column("Verdict", numeric=False),
+    ]
+    rows = [
+        [domain, *_difference_cells(one)]
+        for domain, every in found.tuned_loss.items()
+        if domain in (MEAN, stage)
+        for one in every
+    ]
+    yield markup.table(columns, rows)
+    if found.tuned:
+        before = {(gain.stage, gain.held_out): gain.control for gain in found.gains}
+        yield _gain_table(found.tuned, found.tables.control, before)
+
+
+def _families(gain: StageGain) -> str:
+    kind = "held out" if gain.held_out else "trained on"
+    return f"{gain.family} ({kind})" if gain.family else kind
+
+
+def _gain_table(
+    gains: Sequence[StageGain],
+    control: str,
+    before: Mapping[tuple[str, bool], float] | None = None,
+) -> Markup:
+    """Accuracies against the control's; `before` is the control's without fine-tuning."""
     columns = [
         Column("Stage", numeric=False),
         Column("Families", numeric=False),
         Column("chance"),
+        *([Column(f"{control} before")] if before else []),
         Column(control),
         Column("Curriculum", numeric=False),
         Column("minus control's"),
@@ -132,8 +217,9 @@ def _gain_table(gains: Sequence[StageGain], control: str) -> Markup:
     rows = [
         [
             gain.stage,
-            "held out" if gain.held_out else "trained on",
+            _families(gain),
             f"{gain.chance:.3f}",
+            *([f"{before[gain.stage, gain.held_out]:.3f}"] if before else []),
             f"{gain.control:.3f}",
             *_difference_cells(accuracy, 3),
             f"{nats.mean:+.3f}",

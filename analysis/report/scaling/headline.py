@@ -1,7 +1,7 @@
 """The findings of a ladder in a few sentences, for the page and for the terminal."""
 
 from curricle.analysis import formatting
-from curricle.analysis.report.scaling.intervals import interval_text
+from curricle.analysis.report.scaling.intervals import budget_name, interval_text
 from curricle.analysis.scaling.differences import Difference
 from curricle.analysis.scaling.ladder import LadderFindings
 from curricle.analysis.scaling.progression import left_out_error
@@ -10,7 +10,11 @@ from curricle.analysis.scaling.progression import left_out_error
 def headline(found: LadderFindings) -> list[str]:
     """The findings in a few sentences, also for the terminal."""
     control = found.tables.control
-    lines = [_final_line(one, control) for one in found.final]
+    lines = [
+        _final_line(one, control, budget_name(found.tables, budget))
+        for budget, every in found.by_budget.items()
+        for one in every
+    ]
     for name, finding in found.breaks.items():
         lines.append(f"{name}: {finding.verdict}; {finding.reason}.")
     if found.recommendations:
@@ -27,7 +31,10 @@ def headline(found: LadderFindings) -> list[str]:
     return lines
 
 
-def _final_line(one: Difference, control: str) -> str:
+def _final_line(one: Difference, control: str, budget: str) -> str:
     said = "can't be told from" if one.verdict == "cannot tell" else f"is {one.verdict} than"
-    ends = interval_text(one)
-    return f"{one.curriculum} {said} {control}: {one.mean:+.4f} nats ({ends}) over sizes."
+    place = budget if budget.startswith("budget") else f"{budget} tokens"
+    return (
+        f"At {place} {one.curriculum} {said} {control}: {one.mean:+.4f} nats "
+        f"({interval_text(one)}) over sizes."
+    )

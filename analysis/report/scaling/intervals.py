@@ -1,6 +1,8 @@
-"""Intervals as the report of a ladder writes them."""
+"""Intervals and budgets as the report of a ladder writes them."""
 
+from curricle.analysis import formatting
 from curricle.analysis.scaling.differences import Difference
+from curricle.analysis.scaling.ladder import LadderTables
 
 
 def interval_text(one: Difference, digits: int = 4) -> str:
@@ -13,3 +15,10 @@ def interval_text(one: Difference, digits: int = 4) -> str:
 def ends_text(ends: tuple[float, float] | None) -> str:
     """The ends of an interval; nothing without one."""
     return "" if ends is None else f"{ends[0]:+.4f} to {ends[1]:+.4f}"
+
+
+def budget_name(tables: LadderTables, budget: int) -> str:
+    """The tokens of a budget, or its number where it gives each size others."""
+    rows = tables.main[tables.main["budget"] == budget]
+    tokens = rows["tokens"].unique()
+    return formatting.quantity(float(tokens[0])) if len(tokens) == 1 else f"budget {budget + 1}"

@@ -87,6 +87,12 @@ def exponents_section(found: LadderFindings) -> Markup | None:
     ]
     floor = "share one irreducible term" if fit.shared else "have an irreducible term each"
     agreed = "" if fit.agreed else " The test and the held-out sizes disagree about that."
+    if fit.held_out_shared and fit.held_out_separate:
+        agreed += (
+            f" The largest sizes, predicted without them, are missed by "
+            f"{max(fit.held_out_shared.values()):.2%} at most with one term, by "
+            f"{max(fit.held_out_separate.values()):.2%} with one each."
+        )
     return markup.section(
         "exponents",
         "Exponents",
@@ -112,6 +118,17 @@ def breaks_section(found: LadderFindings) -> Markup | None:
         )
         for index, (name, finding) in enumerate(found.breaks.items())
     ]
+    judges = [
+        Column("Curriculum", numeric=False),
+        Column("Breaks"),
+        Column("corrected BIC", hint="minus that of the law without a break; lower is better"),
+        Column("size left out", hint="root mean square error of the log loss"),
+    ]
+    judged = [
+        [name, str(fit.breaks), f"{fit.criterion:+.2f}", f"{fit.held_out:.4f}"]
+        for name, finding in found.breaks.items()
+        for fit in finding.fits
+    ]
     columns = [
         Column("Curriculum", numeric=False),
         Column("Stage", numeric=False),
@@ -120,4 +137,4 @@ def breaks_section(found: LadderFindings) -> Markup | None:
     ]
     rows = [[*key, jump.verdict, jump.reason] for key, jump in found.jumps.items()]
     table = markup.table(columns, rows) if rows else None
-    return markup.section("breaks", "Breaks", *figures, table)
+    return markup.section("breaks", "Breaks", *figures, markup.table(judges, judged), table)

@@ -35,9 +35,10 @@ class ModelFolder:
         vocabularies it is known by its name. Raises InputError if there is none.
         """
         from curricle.core.tokenizer_file import END_OF_TEXT, find_end_of_text
+        from curricle.models.huggingface.files import CONFIG, read_json
 
-        config = self.path / "config.json"
-        named = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+        config = self.path / CONFIG
+        named = read_json(config) if config.is_file() else {}
         for value in (named.get("bos_token_id"), named.get("eos_token_id")):
             first = value[0] if isinstance(value, list) and value else value
             if isinstance(first, int):
@@ -89,6 +90,7 @@ def held_out_dataset(
 
     if "://" in data or (Path(data) / RECORD).is_file():
         store, artifact = find_stored(data, "dataset")
+        _check_tokenizer(store.folder(tokenizer_of(store, artifact)), model)
         return store.folder(artifact)
     if (Path(data) / MANIFEST).is_file():
         return Path(data)
@@ -104,6 +106,19 @@ def held_out_dataset(
         )
     writer.finish()
     return folder
+
+
+def _check_tokenizer(stored: Path, model: ModelFolder) -> None:
+    """Refuse a dataset in another tokenizer's tokens, which the model would take for its own."""
+    from curricle.models.loading import load_model_tokenizer
+
+    words = load_model_tokenizer(stored).get_vocab(with_added_tokens=False)
+    if words != model.tokenizer.get_vocab(with_added_tokens=False):
+        raise InputError(
+            f"data in the tokens of {stored}",
+            expected=f"those of the tokenizer that {model.path} reads with",
+            fix="give texts, or the model's own data",
+        )
 
 
 def _read_texts(data: str) -> "list[Text]":

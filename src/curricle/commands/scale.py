@@ -11,8 +11,21 @@ from curricle.commands.common import json_option, study_options
 @click.command()
 @study_options
 @click.option("--dry-run", is_flag=True, help="Print the ladder and what it costs.")
+@click.option(
+    "--recommend",
+    nargs=2,
+    type=click.FloatRange(min=1),
+    metavar="PARAMETERS TOKENS",
+    help="Run nothing; say what to train a model of that size under, for so many tokens.",
+)
 @json_option
-def scale(study: str, overrides: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+def scale(
+    study: str,
+    overrides: tuple[str, ...],
+    dry_run: bool,
+    recommend: tuple[float, float] | None,
+    as_json: bool,
+) -> None:
     """Train a ladder of sizes, curricula and budgets, and fit laws to it.
 
     Example: curricle scale curriculum-scaling --dry-run
@@ -22,6 +35,9 @@ def scale(study: str, overrides: tuple[str, ...], dry_run: bool, as_json: bool) 
     spec = load_ladder(study, overrides)
     if dry_run:
         print_costs(spec, as_json)
+        return
+    if recommend:
+        _print_recommendation(spec, *recommend, as_json=as_json)
         return
     from curricle.environment import configure
     from curricle.tasks.places import make_places
@@ -41,3 +57,12 @@ def print_costs(spec: Any, as_json: bool) -> None:
 
     plan, store = LadderPlan(spec), Store(spec.store, create=False)
     click.echo(json.dumps(costs_to_plain(plan, store)) if as_json else render_costs(plan, store))
+
+
+def _print_recommendation(spec: Any, parameters: float, tokens: float, *, as_json: bool) -> None:
+    from curricle.core.store import open_existing
+    from curricle.tasks.ladder.outcome import recommendation
+    from curricle.tasks.ladder.plan import LadderPlan
+
+    found = recommendation(LadderPlan(spec), open_existing(spec.store), parameters, tokens)
+    click.echo(json.dumps(found) if as_json else found["text"])

@@ -1,5 +1,6 @@
 """The order format (`order.npy`, int64 sample ids in reading order) and batches out of it."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +31,11 @@ def write_order(folder: Path, order: Order) -> None:
 
 def blank_order(folder: Path, count: int) -> Order:
     """An order of `count` samples to be filled in; it lies in the file, not in memory."""
-    path = str(folder / ORDER)
-    order: Order = np.lib.format.open_memmap(path, mode="w+", dtype=np.int64, shape=(count,))
+    path = folder / ORDER
+    order: Order = np.lib.format.open_memmap(str(path), mode="w+", dtype=np.int64, shape=(count,))
+    # The file is sparse so far; without room its pages would end the process as they are filled.
+    with path.open("r+b") as stream:
+        os.posix_fallocate(stream.fileno(), 0, os.fstat(stream.fileno()).st_size)
     return order
 
 

@@ -175,7 +175,7 @@ class Store:
         """
         artifact = request.artifact
         if not self.exists(artifact):
-            with self.claim(artifact.fingerprint):
+            with room(self._cache), self.claim(artifact.fingerprint):
                 # Another process may have built it in the meantime.
                 if not self.exists(artifact):
                     self._build(request, build)
@@ -184,7 +184,7 @@ class Store:
 
     def _build(self, request: Request, build: Build) -> None:
         artifact = request.artifact
-        with self._staging() as folder, room(folder.parent):
+        with self._staging() as folder:
             facts = build(folder) or {}
             record = _record(request, artifact, folder, facts)
             with self._reached():
@@ -244,14 +244,17 @@ class Store:
 
     def _write_text(self, name: str, text: str | None) -> None:
         path = f"{self.base}/{name}"
-        with self._reached():
+        with room(self._cache), self._reached():
             if text is None:
                 self.files.rm_file(path)
             elif self.is_local:
                 partial = Path(f"{path}.{uuid.uuid4().hex}")
                 partial.parent.mkdir(exist_ok=True)
-                partial.write_text(text, encoding="utf-8")
-                partial.replace(path)
+                try:
+                    partial.write_text(text, encoding="utf-8")
+                    partial.replace(path)
+                finally:
+                    partial.unlink(missing_ok=True)
             else:
                 self.files.pipe_file(path, text.encode())
 
