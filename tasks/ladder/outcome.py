@@ -53,9 +53,9 @@ def _in_words(plan: LadderPlan, found: Recommendation, schedule: str) -> str:
     lines = [f"{size} non-embedding parameters, {tokens} tokens: train under {found.curriculum}."]
     if found.curriculum == control:
         lines.append(f"No arrangement is surely better than {control}.")
+    mean, low, high = (f"{100 * np.expm1(end):+.2f} %" for end in (best.mean, best.low, best.high))
     lines.append(
-        f"Lowest expected: {best.curriculum}, {np.expm1(best.mean):+.2%} "
-        f"({np.expm1(best.low):+.2%} to {np.expm1(best.high):+.2%}) of {control}'s loss."
+        f"Lowest expected: {best.curriculum}, {mean} against {control}'s loss ({low} to {high})."
     )
     if not found.inside:
         lines.append("Beyond what was run: the line over the sizes may not hold there.")

@@ -145,9 +145,10 @@ def stages_section(found: LadderFindings) -> Markup | None:
 
 def _dynamics(tables: LadderTables) -> Markup:
     largest = tables.along["parameters"].max()
-    figure = plots.dynamics_figure(
-        tables.along[tables.along["parameters"] == largest], tables.control
-    )
+    rows = tables.along[tables.along["parameters"] == largest]
+    places = {stage: place for place, stage in enumerate(tables.stages)}
+    rows = rows.sort_values("domain", key=lambda names: names.map(places), kind="stable")
+    figure = plots.dynamics_figure(rows, tables.control)
     caption = (
         f"The largest size ({formatting.quantity(largest)} parameters), mean over seeds, at the "
         f"peak rate where budgets share a run. Dark: {tables.control}."
