@@ -16,8 +16,9 @@ from curricle.recipes.codepoints import Indices
 from curricle.recipes.documents import ROW_GROUP_ROWS, SCHEMA
 from curricle.recipes.engine import in_shards
 
-# A batch is a row group of a stored table.
-BATCH_ROWS = ROW_GROUP_ROWS
+# A batch is a row group of a stored table: as many rows, or fewer where they are long, since steps
+# keep some batches in memory.
+BATCH_ROWS, ROW_GROUP_BYTES = ROW_GROUP_ROWS, 64 << 20
 
 
 @dataclass(frozen=True)
@@ -167,10 +168,16 @@ class DocumentWriter:
         """Append documents; row groups are the same however they come in."""
         self.rows += table.num_rows
         self._waiting = pa.concat_tables([self._waiting, table.cast(self._schema)])
-        while self._waiting.num_rows >= ROW_GROUP_ROWS:
+        while rows := self._full_group():
             # In one piece: where pages end depends on where the pieces of a table do.
-            self._writer.write_table(self._waiting.slice(0, ROW_GROUP_ROWS).combine_chunks())
-            self._waiting = self._waiting.slice(ROW_GROUP_ROWS)
+            self._writer.write_table(self._waiting.slice(0, rows).combine_chunks())
+            self._waiting = self._waiting.slice(rows)
+
+    def _full_group(self) -> int:
+        """Rows of the next row group; 0 if there are too few for one."""
+        sizes = np.cumsum(pc.binary_length(self._waiting["text"]).to_numpy())
+        rows = min(int(np.searchsorted(sizes, ROW_GROUP_BYTES)) + 1, ROW_GROUP_ROWS)
+        return rows if rows <= len(sizes) else 0
 
     def __enter__(self) -> Self:
         return self

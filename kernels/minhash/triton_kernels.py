@@ -58,8 +58,8 @@ def signatures(
     _signatures_kernel[(num_documents, triton.cdiv(num_permutations, BLOCK_P))](
         hashes_S.contiguous(),
         offsets.contiguous(),
-        multiplier_P.to(device),
-        increment_P.to(device),
+        multiplier_P.to(device).contiguous(),
+        increment_P.to(device).contiguous(),
         signature_DP,
         num_permutations,
         BLOCK_S=BLOCK_S,

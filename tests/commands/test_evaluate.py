@@ -1,6 +1,7 @@
 """`curricle evaluate` with one model: what it prints, writes and refuses."""
 
 import json
+import re
 import signal
 import threading
 from collections.abc import Callable
@@ -70,6 +71,16 @@ def texts(tmp_path: Path) -> str:
     return "texts.jsonl"
 
 
+def undocumented(result: dict[str, Any]) -> list[str]:
+    """Keys of a result, and of entries in it, that `docs/evaluation.md` doesn't name."""
+    text = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    named = {word.partition(".")[2] or word for word in re.findall(r"`([a-z_.<>]+)`", text)}
+    endings = ("_low", "_high", "_residual", "_converged")
+    keys = set(result) | set(result.get("overall", ())) | set(result.get("verdict", ()))
+    plain = {key.removeprefix("dense_") for key in keys}
+    return sorted(key for key in plain if key not in named and not key.endswith(endings))
+
+
 def read(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
@@ -88,6 +99,7 @@ def test_multiple_choice_writes_rows_a_verdict_and_compares(
     assert content["rows"] == "first.parquet"
     assert content["settings"]["shots"] == 1
     result = content["result"]
+    assert undocumented(result) == []
     assert result["verdict"]["above"] is False
     assert [entry["name"] for entry in result["subjects"]] == ["anatomy", "sums"]
     assert [(entry["name"], entry["questions"]) for entry in result["groups"]] == [("other", 6)]
@@ -184,6 +196,7 @@ def test_perplexity_of_texts_and_of_the_dataset_made_of_them(
     assert "8 documents of 2 domains" in text
     result = read(tmp_path / "perplexity.json")["result"]
     assert sorted(result["domains"]) == ["even", "odd"]
+    assert undocumented(result) == []
     rows = pq.read_table(tmp_path / "perplexity.parquet").to_pandas()
     assert sorted(rows["document"]) == [f"p{i}" for i in range(8)]
     written = [json.loads(line) for line in (tmp_path / texts).read_text("utf-8").splitlines()]
@@ -222,6 +235,7 @@ def test_sharpness_of_texts(
     assert "largest eigenvalue" in text
     content = read(tmp_path / "sharpness.json")
     assert (content["rows"], content["settings"]["seed"]) == (None, 7)
+    assert undocumented(content["result"]) == []
     assert content["result"]["samples"] == 2
 
 

@@ -77,6 +77,20 @@ def test_token_losses(shape: tuple[int, int, int], dtype: torch.dtype) -> None:
     assert_close(found_N, loss_reference.token_losses(*case, -1), 1e-5)
 
 
+def test_losses_of_tensors_that_are_not_contiguous() -> None:
+    hidden_NC, weight_VC, target_N = make_case((37, 40, 301), torch.float32)
+    targets = target_N.repeat_interleave(2)[::2]
+    strided = (hidden_NC.T.contiguous().T, weight_VC.T.contiguous().T, targets)
+    assert not any(tensor.is_contiguous() for tensor in strided)
+    expected_N = loss_reference.token_losses(hidden_NC, weight_VC, target_N, -1)
+    assert_close(loss_kernels.token_losses(*strided, -1), expected_N, 1e-5)
+    wanted = (True, True)
+    found = loss_kernels.losses_and_gradients(*strided, -1, None, wanted)
+    expected = loss_reference.losses_and_gradients(hidden_NC, weight_VC, target_N, -1, None, wanted)
+    for each, expected_each in zip(found, expected, strict=True):
+        assert_close(each, expected_each, 1e-5)
+
+
 def test_vocabulary_in_one_stretch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loss_kernels, "_PROGRAMS_EACH", 1)
     monkeypatch.setattr(loss_kernels, "_processors", lambda _device: 1)
@@ -168,7 +182,7 @@ def test_sequence_entropy(
     monkeypatch.setattr(entropy_kernels, "RUNS_BLOCK", blocks[0])
     monkeypatch.setattr(entropy_kernels, "MAX_SORTED", blocks[1])
     monkeypatch.setattr(entropy_kernels, "TOKENS_AT_ONCE", 200)
-    tokens_BT = (torch.rand(rows, length) ** 2 * 100).long().to(DEVICE)
+    tokens_BT = (torch.rand(length, rows) ** 2 * 100).long().to(DEVICE).T
     expected_B = entropy_reference.entropy(tokens_BT.cpu(), 100)
     found_B = entropy_kernels.entropy(tokens_BT)
     assert found_B.dtype == torch.float64
@@ -204,7 +218,7 @@ def test_minhash(lengths: list[int], num_permutations: int) -> None:
     torch.manual_seed(num_permutations)
     offsets = torch.tensor([0, *lengths]).cumsum(0)
     bits_S, multiplier_P, increment_P = (
-        torch.randint(-(2**63), 2**63 - 1, (size,))
+        torch.randint(-(2**63), 2**63 - 1, (2 * size,))[::2]
         for size in (sum(lengths), num_permutations, num_permutations)
     )
     expected_DP = minhash_reference.signatures(bits_S, offsets, multiplier_P, increment_P)

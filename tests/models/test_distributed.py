@@ -121,6 +121,7 @@ def test_a_batch_that_two_devices_cannot_share_is_refused(
         train(odd, inputs, tmp_path, Placement(devices=2))
 
 
-def test_devices_that_are_not_there_are_refused() -> None:
+def test_devices_that_are_not_there_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curricle.models.placement.cuda_devices", lambda: 0)
     with pytest.raises(InputError, match=r"CUDA devices asked for, 0 found.*fix: lower"):
         Placement(accelerator="cuda", devices=64).resolved  # noqa: B018

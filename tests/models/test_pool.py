@@ -19,6 +19,7 @@ from curricle.models.jobs import Job
 from curricle.models.placement import Placement
 from curricle.models.pool import JobPool, train_many
 from curricle.models.training import train
+from curricle.models.worker_process import MALLOC
 
 
 def test_a_pool_runs_jobs_like_this_process_and_survives_bad_ones(
@@ -71,6 +72,23 @@ def test_waiting_for_a_worker_is_no_part_of_a_jobs_time(
     started = time.monotonic()
     facts = train_many(jobs, workers=1)
     assert sum(entry["seconds"] for entry in facts) <= time.monotonic() - started
+
+
+def test_a_worker_keeps_freed_memory_and_is_started_once(
+    training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    pool = JobPool(workers=1)
+    try:
+        process = pool._idle.queue[0]._process
+        # glibc cuts the variable where it stands, at its colons.
+        environment = Path(f"/proc/{process.pid}/environ").read_bytes().replace(b"\0", b":")
+        assert b"GLIBC_TUNABLES=" + MALLOC.encode() in environment
+        for name in ("first", "second"):
+            (tmp_path / name).mkdir()
+            pool.run(Job("train", training_spec, inputs, tmp_path / name))
+            assert pool._idle.queue[0]._process.pid == process.pid
+    finally:
+        pool.close()
 
 
 def test_many_jobs_come_back_in_order(

@@ -34,6 +34,22 @@ def test_equal_documents_become_equal_bytes(tmp_path: Path) -> None:
     assert list(Documents(tmp_path / "none").batches(["id"])) == []
 
 
+def test_a_group_of_long_documents_has_few_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curricle.recipes.document_file.ROW_GROUP_BYTES", 1000)
+    lengths = [400, 599, 1, 5000, 10, 10, *([1] * 2500)]
+    table = table_of({f"{row:05}": "x" * length for row, length in enumerate(lengths)})
+    for name, size in (("a", 4500), ("b", 1)):
+        with DocumentWriter(tmp_path / name, table.schema) as writer:
+            for start in range(0, table.num_rows, size):
+                writer.write(table.slice(start, size))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    rows = [batch.table.num_rows for batch in Documents(tmp_path / "a").batches()]
+    assert rows == [3, 1, 2 + 980, 1000, 520]
+    assert pa.concat_tables(b.table for b in Documents(tmp_path / "a").batches()).equals(table)
+
+
 def test_codes_rank_values_and_null_comes_first() -> None:
     table = TABLE.slice(0, 4).append_column("stars", pa.array([3, None, 7, 3]))
     assert Documents(table).codes("stars").tolist() == [1, 0, 2, 1]
