@@ -40,7 +40,10 @@ def timed(work: Callable[[], object]) -> dict[str, float]:
 
 
 def many_tasks() -> dict[str, Any]:
-    """Tasks of the kind that makes steps, mapped by a flow that has begun."""
+    """Tasks of the kind that makes steps, mapped by a flow that has begun, set up as a study is."""
+    from curricle.environment import configure
+
+    configure(Path(tempfile.mkdtemp()))
     from prefect import flow, task
     from prefect.cache_policies import NO_CACHE
     from prefect.task_runners import ThreadPoolTaskRunner
