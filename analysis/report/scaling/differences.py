@@ -16,13 +16,6 @@ from curricle.analysis.scaling.ladder import MEAN, LadderFindings, LadderTables,
 
 def differences_section(found: LadderFindings) -> Markup | None:
     """Final losses by domain, and tokens to reach the static mix's loss."""
-    columns = [
-        Column("Domain", numeric=False),
-        Column("Curriculum", numeric=False),
-        Column("minus control's"),
-        Column("joint interval"),
-        Column("Verdict", numeric=False),
-    ]
     every = {MEAN: found.final, **found.by_domain}
     rows = [[name, *_difference_cells(one)] for name, items in every.items() for one in items]
     parts: list[Part] = [
@@ -30,7 +23,7 @@ def differences_section(found: LadderFindings) -> Markup | None:
             "Final loss at the largest budget, nats; paired by size and seed, over sizes.",
             class_="lead",
         ),
-        markup.table(columns, rows),
+        markup.table(_difference_columns("Domain"), rows),
     ]
     if len(found.by_budget) > 1:
         parts += _by_budget(found)
@@ -45,19 +38,23 @@ def _by_budget(found: LadderFindings) -> Iterator[Markup]:
         "Mean loss over domains. What an arrangement sorts up to the first decay is as much at "
         "every budget: the larger the budget, the more has been read of the mix since."
     )
-    columns = [
-        Column("Tokens", numeric=False),
-        Column("Curriculum", numeric=False),
-        Column("minus control's"),
-        Column("joint interval"),
-        Column("Verdict", numeric=False),
-    ]
     rows = [
         [budget_name(found.tables, budget), *_difference_cells(one)]
         for budget, every in found.by_budget.items()
         for one in every
     ]
-    yield markup.table(columns, rows)
+    yield markup.table(_difference_columns("Budget"), rows)
+
+
+def _difference_columns(first: str) -> list[Column]:
+    """What the name in the first column and `_difference_cells` stand under."""
+    return [
+        Column(first, numeric=False),
+        Column("Curriculum", numeric=False),
+        Column("minus control's"),
+        Column("joint interval"),
+        Column("Verdict", numeric=False),
+    ]
 
 
 def _difference_cells(one: Difference, digits: int = 4) -> list[Part]:
@@ -173,20 +170,14 @@ def _size_table(gains: Sequence[StageGain]) -> Markup:
 def _fine_tuned(found: LadderFindings) -> Iterator[Markup]:
     stage = found.tables.tuned_on
     yield markup.tag("h3", f"After fine-tuning on {stage}")
-    columns = [
-        Column("Domain", numeric=False),
-        Column("Curriculum", numeric=False),
-        Column("loss minus control's"),
-        Column("joint interval"),
-        Column("Verdict", numeric=False),
-    ]
+    yield markup.paragraph("Loss (nats), then accuracies.")
     rows = [
         [domain, *_difference_cells(one)]
         for domain, every in found.tuned_loss.items()
         if domain in (MEAN, stage)
         for one in every
     ]
-    yield markup.table(columns, rows)
+    yield markup.table(_difference_columns("Domain"), rows)
     if found.tuned:
         before = {(gain.stage, gain.held_out): gain.control for gain in found.gains}
         yield _gain_table(found.tuned, found.tables.control, before)

@@ -33,8 +33,7 @@ def headline(found: LadderFindings) -> list[str]:
 
 def _final_line(one: Difference, control: str, budget: str) -> str:
     said = "can't be told from" if one.verdict == "cannot tell" else f"is {one.verdict} than"
-    place = budget if budget.startswith("budget") else f"{budget} tokens"
     return (
-        f"At {place} {one.curriculum} {said} {control}: {one.mean:+.4f} nats "
+        f"At {budget} {one.curriculum} {said} {control}: {one.mean:+.4f} nats "
         f"({interval_text(one)}) over sizes."
     )

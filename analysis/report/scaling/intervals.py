@@ -21,4 +21,6 @@ def budget_name(tables: LadderTables, budget: int) -> str:
     """The tokens of a budget, or its number where it gives each size others."""
     rows = tables.main[tables.main["budget"] == budget]
     tokens = rows["tokens"].unique()
-    return formatting.quantity(float(tokens[0])) if len(tokens) == 1 else f"budget {budget + 1}"
+    if len(tokens) > 1:
+        return f"budget {budget + 1}"
+    return f"{formatting.quantity(float(tokens[0]))} tokens"
