@@ -23,13 +23,17 @@ DropCounts = dict[str, dict[str, int]]
 
 
 class Document(NamedTuple):
-    """One document. `group` decides the split: documents of one group stay on one side."""
+    """One document. `group` decides the split: documents of one group stay on one side.
+
+    `origin` says where it was read (file and row) where `source` says something else.
+    """
 
     id: str
     text: str
     domain: str
     source: str
     group: str
+    origin: str = ""
 
 
 class Drops:

@@ -1,7 +1,10 @@
 """A number for each document out of a table that the study names, matched by document id."""
 
+import sys
+from array import array
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +14,13 @@ import pyarrow.parquet as pq
 
 from curricle.core.errors import InputError
 from curricle.core.remote import remote_errors
+from curricle.recipes.sources.file_formats import JSON_SUFFIXES, READ_ERRORS, read_objects
+from curricle.recipes.sources.rows import readable
 from curricle.recipes.sources.source_files import SourceFile, damaged, find_files
 from curricle.recipes.specs.measurements import GivenScores
 
 ID_COLUMNS = ("id", "document")
+_SUFFIXES = (".parquet", *JSON_SUFFIXES)
 
 Values = npt.NDArray[np.float64]
 
@@ -23,6 +29,14 @@ class Derived(NamedTuple):
     """A column that follows from others."""
 
     needs: tuple[str, ...]
+    formula: Callable[..., Values]
+
+
+class _Table(NamedTuple):
+    """A file's ids and the columns that `formula` makes a score of."""
+
+    ids: pa.ChunkedArray
+    numbers: list[Values]
     formula: Callable[..., Values]
 
 
@@ -40,7 +54,7 @@ def given_scores(spec: GivenScores, ids: pa.ChunkedArray) -> Values:
     a column, an id that it has twice and, unless `spec.missing` is "drop", a document without a
     number.
     """
-    tables = [_read(file, spec) for file in parquet_files(spec.scores)]
+    tables = [_read(file, spec) for file in table_files(spec.scores)]
     known = pa.chunked_array([chunk for names, _ in tables for chunk in names.chunks], pa.string())
     scores = np.concatenate([values for _, values in tables])
     _check_once(known, spec)
@@ -57,13 +71,13 @@ def given_scores(spec: GivenScores, ids: pa.ChunkedArray) -> Values:
     return np.asarray(found, dtype=np.float64)
 
 
-def parquet_files(path: str) -> list[SourceFile]:
-    """The Parquet files that `path` means. Raises InputError if there are none."""
-    files = [file for file in find_files(path) if file.path.endswith(".parquet")]
+def table_files(path: str) -> list[SourceFile]:
+    """The tables that `path` means. Raises InputError if there are none."""
+    files = [file for file in find_files(path) if file.path.lower().endswith(_SUFFIXES)]
     if not files:
         raise InputError(
-            f"scores {path}: no Parquet file",
-            expected="a table with a row for each document",
+            f"scores {path}: no table in it",
+            expected=f"files with a row for each document, ending in {', '.join(_SUFFIXES)}",
             fix="correct the path, or convert the table",
         )
     return files
@@ -71,17 +85,43 @@ def parquet_files(path: str) -> list[SourceFile]:
 
 def _read(file: SourceFile, spec: GivenScores) -> tuple[pa.ChunkedArray, Values]:
     """Ids and scores of one file; NaN where there is no finite number."""
+    read = _read_parquet if file.path.lower().endswith(".parquet") else _read_json_lines
     try:
-        with remote_errors(), file.open() as stream, pq.ParquetFile(stream) as parquet:
-            names = parquet.schema_arrow.names
-            key, column = _key(file, spec, names), _column(file, spec, names)
-            table = parquet.read([key, *column.needs])
-    except (OSError, EOFError, pa.ArrowException) as error:
+        with remote_errors():
+            ids, numbers, formula = read(file, spec)
+    except READ_ERRORS as error:
         raise damaged(file.address, 0, error) from None
-    numbers = [_numbers(file, table[name], name) for name in column.needs]
     with np.errstate(all="ignore"):
-        values = column.formula(*numbers)
-    return table[key].cast(pa.string()), np.where(np.isfinite(values), values, np.nan)
+        values = formula(*numbers)
+    return ids, np.where(np.isfinite(values), values, np.nan)
+
+
+def _read_parquet(file: SourceFile, spec: GivenScores) -> _Table:
+    with file.open() as stream, pq.ParquetFile(stream) as parquet:
+        names = parquet.schema_arrow.names
+        key, column = _key(file, spec, names), _column(file, spec, names)
+        table = parquet.read([key, *column.needs])
+    numbers = [_numbers(file, table[name], name) for name in column.needs]
+    return _Table(table[key].cast(pa.string()), numbers, column.formula)
+
+
+def _read_json_lines(file: SourceFile, spec: GivenScores) -> _Table:
+    """The columns are those of the first line; a line that lacks one has no number there."""
+    rows = read_objects(file)
+    first = next(rows, (0, {}))
+    names = list(first[1])
+    key, column = _key(file, spec, names), _column(file, spec, names)
+    ids: list[str | None] = []
+    numbers = [array("d") for _ in column.needs]
+    for row, values in chain([first], rows):
+        ids.append(readable(values.get(key)))
+        for name, own in zip(column.needs, numbers, strict=True):
+            own.append(_number(f"{file.address}, row {row}", name, values.get(name)))
+    return _Table(
+        pa.chunked_array([pa.array(ids, pa.string())]),
+        [np.array(own) for own in numbers],
+        column.formula,
+    )
 
 
 def _key(file: SourceFile, spec: GivenScores, names: Sequence[str]) -> str:
@@ -109,16 +149,28 @@ def _no_column(file: SourceFile, name: str, names: Sequence[str], setting: str) 
     )
 
 
+def _number(place: str, name: str, value: Any) -> float:
+    if value is None:
+        return np.nan
+    if not isinstance(value, int | float):
+        raise _no_numbers(place, name, type(value).__name__)
+    return float(value) if abs(value) <= sys.float_info.max else np.nan
+
+
 def _numbers(file: SourceFile, column: pa.ChunkedArray, name: str) -> Values:
     kind = column.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-        raise InputError(
-            f"scores {file.address}: column {name!r} is {kind}",
-            expected="numbers",
-            fix="name another column, or convert this one",
-        )
+        raise _no_numbers(file.address, name, str(kind))
     numbers = pc.cast(column, pa.float64(), safe=False)
     return np.asarray(pc.fill_null(numbers, np.nan).to_numpy(), dtype=np.float64)
+
+
+def _no_numbers(place: str, name: str, kind: str) -> InputError:
+    return InputError(
+        f"scores {place}: column {name!r} is {kind}",
+        expected="numbers",
+        fix="name another column, or convert this one",
+    )
 
 
 def _check_once(known: pa.ChunkedArray, spec: GivenScores) -> None:

@@ -134,8 +134,8 @@ def _take(seed: int, shard: PartShard) -> Taken:
     for corpus, part in shard.parts:
         for document in read_part(part, seed, drops):
             place = place_of(document.group, seed)
-            identifier, text, domain, source, _ = document
-            writer.add(Spooled(domain, identifier, corpus, source, place, text))
+            identifier, text, domain, source, _, origin = document
+            writer.add(Spooled(domain, identifier, corpus, source, place, text, origin))
             codes.append(domains.setdefault(domain, len(domains)))
             places.append(place)
             sizes.append(len(text.encode()))
@@ -158,7 +158,7 @@ def _hash(identifier: str) -> int:
 
 
 def _duplicate_id(first: Spooled, again: Spooled) -> InputError:
-    places = (f"{one.source} of corpus {one.corpus!r}" for one in (first, again))
+    places = (f"{one.origin or one.source} of corpus {one.corpus!r}" for one in (first, again))
     return InputError(
         f"id {again.id!r} occurs twice: {' and '.join(places)}",
         expected="ids that are unique over all corpora",

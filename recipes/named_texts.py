@@ -8,7 +8,7 @@ from curricle.core.errors import InputError
 from curricle.core.plain import fingerprint
 from curricle.core.questions import read_questions
 from curricle.recipes.documents import Drops
-from curricle.recipes.given_scores import parquet_files
+from curricle.recipes.given_scores import table_files
 from curricle.recipes.sources import identity_of, read_source
 from curricle.recipes.specs.sources import Source
 
@@ -20,7 +20,7 @@ def content_of(
 ) -> list[Any]:
     """JSON values that change if and only if what is named there changes."""
     questions = [fingerprint(list(read_questions(Path(path)))) for path in question_files]
-    scores = [file.identity for path in score_files for file in parquet_files(path)]
+    scores = [file.identity for path in score_files for file in table_files(path)]
     return [*map(identity_of, sources), *questions, *scores]
 
 

@@ -20,6 +20,7 @@ _SCHEMA = pa.schema(
         *((name, pa.string()) for name in ("domain", "id", "corpus", "source")),
         ("place", pa.float64()),
         ("text", pa.string()),
+        ("origin", pa.string()),
     ]
 )
 
@@ -27,7 +28,8 @@ _SCHEMA = pa.schema(
 class Spooled(NamedTuple):
     """A document on its way into the corpus; sorted by domain and id.
 
-    `corpus` names where it came from, `place` (see `splitting.py`) decides its split.
+    `corpus` names where it came from, `place` (see `splitting.py`) decides its split; `origin` is
+    that of `Document`.
     """
 
     domain: str
@@ -36,6 +38,7 @@ class Spooled(NamedTuple):
     source: str
     place: float
     text: str
+    origin: str = ""
 
 
 class RunWriter:

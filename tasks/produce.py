@@ -12,6 +12,7 @@ from prefect.utilities.annotations import quote
 
 from curricle.core.errors import JobError
 from curricle.core.store import Artifact
+from curricle.tasks.progress import Stage
 from curricle.tasks.session import Session, current_session
 from curricle.tasks.step import InputFolders, Step
 from curricle.tasks.upgrade import describe_rebuilt
@@ -65,7 +66,7 @@ def produce_all(stage: str, steps: Sequence[Step], *, tolerate: bool = False) ->
     bar = session.progress.stage(stage, len(missing))
     futures = [_submit(step, tolerate) for step in missing.values()]
     for future in futures:
-        future.add_done_callback(lambda _: bar.advance())
+        future.add_done_callback(lambda _: _count(bar, session))
     for future in futures:
         future.wait()
         session.step_made()
@@ -80,6 +81,12 @@ def _submit(step: Step, tolerated: bool) -> PrefectFuture[Artifact]:
     # Quoted, or Prefect would walk through the step's whole graph in search of futures.
     quoted: Any = quote(step)
     return named.submit(quoted, tolerated)
+
+
+def _count(bar: Stage, session: Session) -> None:
+    """One more step is finished; once the stage has failed, those that wait end without a start."""
+    if session.first_error is None:
+        bar.advance()
 
 
 def _tell_rebuilt(stage: str, missing: Iterable[Step], session: Session) -> None:

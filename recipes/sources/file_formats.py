@@ -8,18 +8,28 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import cast
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curricle.core.remote import remote_errors
-from curricle.recipes.sources.rows import Columns, Row, batch_rows, check_schema, json_row
+from curricle.recipes.sources.rows import (
+    Columns,
+    Row,
+    batch_rows,
+    check_schema,
+    json_object,
+    json_row,
+)
 from curricle.recipes.sources.source_files import SourceFile, damaged
 
 # Rows are decoded in batches of about this much text, and never more than so many rows.
 BATCH_BYTES, BATCH_ROWS = 16 << 20, 1_000
 LINE_BUFFER = 1 << 20
+JSON_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json.gz", ".json.zst")
+# What reading a file that is gone, cut off or damaged may raise.
+READ_ERRORS = (OSError, EOFError, zlib.error, pa.ArrowException)
 _END_OF_ARROW_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 Reader = Callable[[SourceFile, Columns], Iterator[Row]]
@@ -44,8 +54,19 @@ def read_rows(file: SourceFile, columns: Columns) -> Iterator[Row]:
             for row in reader(file, columns):
                 yield row
                 number = (row.number or 0) + 1
-    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+    except READ_ERRORS as error:
         raise damaged(file.address, number, error) from None
+
+
+def read_objects(file: SourceFile) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a file of JSON Lines, which may be compressed, with their lines' numbers.
+
+    Raises InputError for a line that is no JSON object, and any of READ_ERRORS.
+    """
+    with file.open() as stream:
+        for number, line in enumerate(_decompressed(file, stream)):
+            if line.strip():
+                yield number, json_object(f"{file.address}, row {number}", line)
 
 
 def _reader_of(file: SourceFile) -> Reader | None:
@@ -82,10 +103,8 @@ def _read_arrow(file: SourceFile, columns: Columns) -> Iterator[Row]:
 
 
 def _read_json_lines(file: SourceFile, columns: Columns) -> Iterator[Row]:
-    with file.open() as stream:
-        for number, line in enumerate(_decompressed(file, stream)):
-            if line.strip():
-                yield json_row(file.address, number, line, columns)
+    for number, values in read_objects(file):
+        yield json_row(file.address, number, values, columns)
 
 
 def _decompressed(file: SourceFile, stream: io.BufferedIOBase) -> io.BufferedIOBase:
@@ -111,7 +130,7 @@ def _read_text(file: SourceFile, columns: Columns) -> Iterator[Row]:
 _READERS: Sequence[tuple[tuple[str, ...], Reader]] = (
     ((".parquet",), _read_parquet),
     ((".arrow",), _read_arrow),
-    ((".jsonl", ".jsonl.gz", ".jsonl.zst", ".json.gz", ".json.zst"), _read_json_lines),
+    (JSON_SUFFIXES, _read_json_lines),
     ((".txt", ".md"), _read_text),
 )
 KNOWN_SUFFIXES = tuple(suffix for suffixes, _ in _READERS for suffix in suffixes)

@@ -77,7 +77,7 @@ def _document(source: RowsSource, file: SourceFile, row: Row, drops: Drops) -> D
         return None
     place = file.name if row.number is None else f"{file.name}#{row.number}"
     group = hashlib.sha256(text.encode()).hexdigest()
-    return Document(row.id or place, text, domain, row.source or place, group)
+    return Document(row.id or place, text, domain, row.source or place, group, place)
 
 
 def _usable_text(text: bytes | str | None) -> tuple[str, str | None]:

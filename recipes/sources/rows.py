@@ -57,9 +57,8 @@ def batch_rows(batch: pa.RecordBatch, columns: Columns, first: int) -> Iterator[
         yield Row(number, *values)
 
 
-def json_row(address: str, number: int, line: bytes, columns: Columns) -> Row:
-    """The row in a line of JSON. Raises InputError if it is no object, or lacks a column."""
-    place = f"{address}, row {number}"
+def json_object(place: str, line: bytes) -> dict[str, Any]:
+    """The object in a line of JSON. Raises InputError if it is none."""
     try:
         # Invalid UTF-8 turns into lone surrogates, which are counted like any others.
         values = json.loads(line.decode("utf-8-sig", "surrogateescape"))
@@ -73,14 +72,28 @@ def json_row(address: str, number: int, line: bytes, columns: Columns) -> Row:
         raise InputError(
             f"{place}: {type(values).__name__}", expected="a JSON object", fix="mend that line"
         )
+    return values
+
+
+def json_row(address: str, number: int, values: dict[str, Any], columns: Columns) -> Row:
+    """The row in an object of JSON. Raises InputError if it lacks a column."""
+    place = f"{address}, row {number}"
     for name in columns.named:
         if name not in values:
             raise _missing_column(place, name, sorted(values))
     text = values[columns.text]
     if text is not None and not isinstance(text, str):
         raise _not_text(f"{place}: {columns.text!r} is {type(text).__name__}", columns.text)
-    others = (_readable(values, name) for name in (columns.id, columns.source, columns.domain))
+    others = (
+        None if name is None else readable(values[name])
+        for name in (columns.id, columns.source, columns.domain)
+    )
     return Row(number, text, *others)
+
+
+def readable(value: Any) -> str | None:
+    """A value of JSON as text that can be written down; None for null."""
+    return None if value is None else str(value).encode(errors="replace").decode()
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -104,11 +117,6 @@ def _as_readable(column: pa.Array) -> list[str | None]:
         column = column.cast(pa.string())
     values = _as_bytes(column).to_pylist()
     return [None if value is None else value.decode(errors="replace") for value in values]
-
-
-def _readable(values: dict[str, Any], name: str | None) -> str | None:
-    value = None if name is None else values[name]
-    return None if value is None else str(value).encode(errors="replace").decode()
 
 
 def _missing_column(place: str, name: str, known: list[str]) -> InputError:

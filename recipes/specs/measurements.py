@@ -111,10 +111,10 @@ class SharedNgrams(MeasurementSpec):
 class GivenScores(MeasurementSpec):
     """A number for each document out of a table that has one: a model's score, anybody's signal.
 
-    `scores` is a Parquet file, a folder of them or a glob; rows are matched by document id, in
-    `id_column` (default: `id`, or `document`, which `curricle evaluate` writes). Documents without
-    a number are an error, or dropped by the step that reads the scores. Of the rows of `curricle
-    evaluate perplexity`, `perplexity` and `bits_per_byte` are columns too.
+    `scores` is a Parquet or JSON Lines file, a folder of them or a glob; rows are matched by
+    document id, in `id_column` (default: `id`, or `document`, which `curricle evaluate` writes).
+    Documents without a number are an error, or dropped by the step that reads the scores. Of the
+    rows of `curricle evaluate perplexity`, `perplexity` and `bits_per_byte` are columns too.
     """
 
     named: ClassVar[frozenset[str]] = frozenset({"scores"})

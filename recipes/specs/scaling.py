@@ -88,10 +88,14 @@ class CurriculumPoint(Spec):
                 "a stage with arrange alone, and none with others",
                 "add or remove stage",
             )
-        sorts = self.arrange in ("forward", "backward")
-        if given := {"until", "rehearsal"} & self.model_fields_set and not sorts:
+        if given := {"until", "rehearsal"} & self.model_fields_set and not self.is_sorted:
             refuse(f"arrange {self.arrange} with until or rehearsal", "neither", f"remove {given}")
         return self
+
+    @property
+    def is_sorted(self) -> bool:
+        """Whether one stage is read after the other."""
+        return self.arrange in ("forward", "backward")
 
     @property
     def shares_a_run(self) -> bool:

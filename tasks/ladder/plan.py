@@ -157,7 +157,7 @@ class LadderPlan:
         """(what is read, for how many tokens) in turn, at a size's largest budget."""
         point, stages = self.scaling.curricula[curriculum], list(self.scaling.stages.names)
         total = size.steps[-1] * self.grid.tokens_per_step
-        if point.arrange not in ("forward", "backward"):
+        if not point.is_sorted:
             return [(point.stage or MIX, total)]
         length = self.study.tokenizer.sequence_length
         staged = total if point.until == "end" else self.grid.staged(size) * length
@@ -218,6 +218,8 @@ class LadderPlan:
             validation_tokens_per_domain=self.study.evaluation.tokens_per_domain,
             threads=scaling.threads,
         )
+        if scaling.curricula[curriculum].is_sorted:
+            training = replace(training, loss_spike=None)
         order = self._order(size, curriculum, seed, steps)
         return self._ladder_step(curriculum, training, order, trunk)
 
@@ -267,6 +269,8 @@ class LadderPlan:
             seed=before.seed,
             start_at=before.tokens,
             validation_tokens_per_domain=before.validation_tokens_per_domain,
+            # The stage may be one that the model has hardly seen.
+            loss_spike=None,
             threads=before.threads,
         )
         step = self._ladder_step(f"{run.curriculum}-tuned", training, order, run.step)
@@ -275,4 +279,4 @@ class LadderPlan:
 
 def _staged(point: CurriculumPoint, staged: int) -> int:
     """Only sorted orders depend on how much is sorted."""
-    return staged if point.arrange in ("forward", "backward") else 0
+    return staged if point.is_sorted else 0

@@ -26,6 +26,12 @@ def test_a_spike_is_a_jump_above_the_recent_median() -> None:
     assert guard.verdict(4.1) == "the loss jumped from 3.000 to 4.100 nats"
 
 
+def test_without_a_limit_only_what_is_no_number_is_wrong() -> None:
+    guard = LossGuard(None)
+    assert [guard.verdict(loss) for loss in (1.0, 99.0)] == [None, None]
+    assert guard.verdict(math.nan) == "the loss is nan"
+
+
 def test_a_guard_that_goes_on_judges_as_one_that_never_stopped() -> None:
     first, second = LossGuard(1.0), LossGuard(1.0)
     for loss in (5.0, 4.0, 3.0):

@@ -162,8 +162,23 @@ def test_an_id_that_occurs_twice_is_refused(tmp_path: Path) -> None:
         _build(corpora, tmp_path / "out")
 
 
-def test_many_tiny_documents_are_all_accounted_for(tmp_path: Path) -> None:
-    letters = [chr(0x4E00 + number % 20_000) for number in range(40_000)]
+def test_an_id_that_occurs_twice_is_placed_by_file_and_row(tmp_path: Path) -> None:
+    names = [*map(str, range(20)), "3"]
+    path = tmp_path / "a.jsonl"
+    rows = ({"id": name, "url": "https://a", "text": prose(n)} for n, name in enumerate(names))
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    source = FilesSource(
+        source="files", path=str(path), id_column="id", source_column="url", domain="web"
+    )
+    with pytest.raises(
+        InputError, match=r"id '3' occurs twice: a\.jsonl#3 of .* and a\.jsonl#20 of corpus 'c'"
+    ):
+        _build({"c": source}, tmp_path / "out")
+
+
+@pytest.mark.parametrize("count", [40_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+def test_many_tiny_documents_are_all_accounted_for(tmp_path: Path, count: int) -> None:
+    letters = [chr(0x4E00 + number % 20_000) for number in range(count)]
     facts = _build({"c": _files(tmp_path / "in", letters)}, tmp_path / "out")
     assert facts["seen"] == facts["kept"] == len(letters)
 

@@ -1,3 +1,5 @@
+import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,13 @@ IDS = pa.chunked_array([["b", "a"], ["c"]])
 
 def write(path: Path, **columns: Any) -> str:
     pq.write_table(pa.table(columns), path)
+    return str(path)
+
+
+def write_lines(path: Path, *lines: str) -> str:
+    content = "".join(f"{line}\n" for line in lines).encode()
+    packed = {".gz": gzip.compress, ".zst": lambda data: pa.compress(data, "zstd", asbytes=True)}
+    path.write_bytes(packed.get(path.suffix, bytes)(content))
     return str(path)
 
 
@@ -73,11 +82,53 @@ def test_tables_that_arent_there_or_are_cut_off_are_named(tmp_path: Path) -> Non
     with pytest.raises(InputError, match=r"nowhere\.parquet: does not exist"):
         given_scores(spec_of(str(tmp_path / "nowhere.parquet")), IDS)
     (tmp_path / "x.csv").write_text("id,quality\n")
-    with pytest.raises(InputError, match="no Parquet file"):
+    with pytest.raises(InputError, match=r"no table in it, expected .*\.jsonl"):
         given_scores(spec_of(str(tmp_path)), IDS)
     path = Path(write(tmp_path / "a.parquet", id=["a"] * 500, quality=list(range(500))))
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match=r"a\.parquet: can't be read"):
+        given_scores(spec_of(str(path)), IDS)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".jsonl.zst"])
+def test_a_table_may_be_json_lines(suffix: str, tmp_path: Path) -> None:
+    rows = [
+        {"id": 3, "nats": 3, "tokens": 1},
+        {"id": "a", "nats": 4.0, "tokens": 2, "text": "\ud800"},
+        {"id": "b"},
+        {"id": "c", "nats": 10**400, "tokens": 1},
+    ]
+    path = write_lines(tmp_path / f"a{suffix}", *map(json.dumps, rows))
+    ids = pa.chunked_array([["b", "a"], ["c", "3"]])
+    found = given_scores(spec_of(path, column="perplexity", missing="drop"), ids)
+    np.testing.assert_allclose(found, [np.nan, np.exp(2), np.nan, np.exp(3)])
+    found = given_scores(spec_of(path, column="nats", missing="drop"), ids)
+    np.testing.assert_allclose(found, [np.nan, 4, np.nan, 3])
+    assert content_of([], [], [path])
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (['{"id": "a", "quality": 1}', "[1]"], r"a\.jsonl, row 1: list, expected a JSON object"),
+        (['{"id": "a", "quality": 1}', '{"id": "b", "quality": "x"}'], r"row 1: column 'quality'"),
+        (['{"id": "a", "good": 1}'], r"no column 'quality', expected one of .* 'id', 'good'"),
+        ([], r"no column 'id' or 'document'"),
+    ],
+)
+def test_what_is_wrong_with_lines_is_one_line(
+    lines: list[str], message: str, tmp_path: Path
+) -> None:
+    path = write_lines(tmp_path / "a.jsonl", *lines)
+    with pytest.raises(InputError, match=message):
+        given_scores(spec_of(path, missing="drop"), IDS)
+
+
+def test_a_cut_off_table_of_lines_is_named(tmp_path: Path) -> None:
+    lines = (f'{{"id": "{number * 7919}", "quality": {number}}}' for number in range(500))
+    path = Path(write_lines(tmp_path / "a.jsonl.gz", *lines))
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"a\.jsonl\.gz: can't be read"):
         given_scores(spec_of(str(path)), IDS)
 
 

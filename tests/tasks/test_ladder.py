@@ -65,6 +65,12 @@ def test_budgets_share_a_trunk_and_differ_in_their_decay(plan: LadderPlan) -> No
     assert set(per_trunk.values()) == {2}
 
 
+def test_only_runs_that_read_a_mix_are_ended_by_a_jump_of_the_loss(plan: LadderPlan) -> None:
+    for run in plan.runs:
+        assert (run.step.training.loss_spike is None) == (run.curriculum != "static")
+    assert {run.step.training.loss_spike for run in plan.tuned} == {None}
+
+
 def test_other_schedules_run_on_some_sizes_from_the_beginning(plan: LadderPlan) -> None:
     cosine = [run for run in plan.runs if run.schedule == "cosine"]
     assert {run.place["size"] for run in cosine} == {"1x8"}
