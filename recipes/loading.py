@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, Tag, ValidationError
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
@@ -116,7 +117,8 @@ def _explain(
     model: type[AnyStudy],
 ) -> InputError:
     # A misspelt key is also a missing one: the misspelling is what helps.
-    first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+    errors = error.errors(include_url=False)
+    first = min(errors, key=lambda one: one["type"] != "extra_forbidden")
     location = _location(first["loc"], tree, is_missing=first["type"] == "missing")
     key = ".".join(str(part) for part in location)
     overridden = any(_within(key, override.partition("=")[0]) for override in overrides)
@@ -133,13 +135,20 @@ def _explain(
         fix = suggest(str(location[-1]), known) or "remove it"
         return InputError(found, expected=f"one of {', '.join(known)}", fix=fix)
     if first["type"] == "missing":
-        return InputError(f"{where}missing", expected="this key", fix=f"add {first['loc'][-1]}:")
+        beside = [str(one["loc"][-1]) for one in errors if _is_missing_beside(one, first)]
+        keys = ", ".join(f"{name}:" for name in beside)
+        expected = f"this key, and {', '.join(beside[1:])}" if beside[1:] else "this key"
+        return InputError(f"{where}missing", expected=expected, fix=f"add {keys}")
     if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return _explain_tag(where, context, first["input"])
     expected = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     return InputError(
         f"{where}{_short(first['input'])}", expected=expected, fix="correct the value"
     )
+
+
+def _is_missing_beside(error: ErrorDetails, first: ErrorDetails) -> bool:
+    return error["type"] == "missing" and error["loc"][:-1] == first["loc"][:-1]
 
 
 def _within(key: str, ancestor: str) -> bool:

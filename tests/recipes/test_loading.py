@@ -122,6 +122,13 @@ def test_the_line_of_a_mistake_in_the_file_is_named(tmp_path: Path) -> None:
         load_study(str(path))
 
 
+def test_all_missing_keys_are_named_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nstore: here\n")
+    with pytest.raises(InputError, match=r"fix: add corpora:, recipes:, proxy:, target:"):
+        load_study(str(path))
+
+
 def test_a_name_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
     text = QUICKSTART.read_text().replace("  text-heavy:", "  exact-dedup:")
     line = 1 + [n for n, row in enumerate(text.splitlines()) if row == "  exact-dedup:"][1]
