@@ -33,14 +33,15 @@ class LadderTables:
     """What was measured. All tables have curriculum, parameters and seed.
 
     - `runs`: also schedule, budget (a number from 0 on), size, tokens, flops, tuned, loss (mean
-      over domains);
+      over the domains that were read);
     - `losses`: also schedule, budget, tuned, domain, loss;
     - `items`: also schedule, budget, tuned, stage, family, held_out, accuracy, chance, nats; may be
       empty;
     - `along`: also tokens, domain, loss, along the runs under the main schedule.
 
     Domains and stages have the same names where stages are domains. `stages` go from simple to
-    complex; `tuned_on` is the stage that fine-tuned models went on with.
+    complex; `tuned_on` is the stage that fine-tuned models went on with. `unread` are domains that
+    the mix leaves out: their held-out losses tell how far what was learned carries.
     """
 
     runs: pd.DataFrame
@@ -51,6 +52,7 @@ class LadderTables:
     main_schedule: str
     stages: tuple[str, ...]
     tuned_on: str | None = None
+    unread: tuple[str, ...] = ()
 
     @property
     def main(self) -> pd.DataFrame:
@@ -59,9 +61,10 @@ class LadderTables:
 
     @property
     def curves(self) -> pd.DataFrame:
-        """`along`, mean over domains: curriculum, parameters, seed, tokens, loss."""
+        """`along`, mean over the domains read: curriculum, parameters, seed, tokens, loss."""
         keys = ["curriculum", "parameters", "seed", "tokens"]
-        return self.along.groupby(keys, sort=False)["loss"].mean().reset_index()
+        read = self.along[~self.along["domain"].isin(self.unread)]
+        return read.groupby(keys, sort=False)["loss"].mean().reset_index()
 
     @property
     def largest(self) -> int:

@@ -32,7 +32,7 @@ class ScalingStep(Step):
 
     kind: ClassVar[str] = "scaling"
     verb: ClassVar[str] = "fit laws"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     plan: LadderPlan
 
     @property
@@ -106,6 +106,7 @@ def findings_to_plain(found: LadderFindings) -> dict[str, Any]:
         "final": [to_plain(one) for one in found.final],
         "by_budget": _by_name(found.by_budget),
         "by_domain": _by_name(found.by_domain),
+        "unread": list(found.tables.unread),
         "stages": [to_plain(one) for one in found.gains],
         "families": [to_plain(one) for one in found.families],
         "tuned": [to_plain(one) for one in found.tuned],

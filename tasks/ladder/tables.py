@@ -20,7 +20,9 @@ def read_tables(plan: LadderPlan, store: Store) -> LadderTables:
     every = [*((run, False) for run in runs), *((run, True) for run in tuned)]
     losses = [row for run, is_tuned in every for row in _losses(run, is_tuned, store)]
     table = _frame(losses, ["tuned", "domain", "loss"])
-    means = table.groupby([*_PLACE, "tuned"], sort=False)["loss"].mean().reset_index()
+    unread = _unread(plan, table, store)
+    read = table[~table["domain"].isin(unread)]
+    means = read.groupby([*_PLACE, "tuned"], sort=False)["loss"].mean().reset_index()
     tuning = plan.scaling.fine_tuning
     return LadderTables(
         runs=means,
@@ -31,11 +33,20 @@ def read_tables(plan: LadderPlan, store: Store) -> LadderTables:
         main_schedule=plan.scaling.main_schedule,
         stages=plan.scaling.stages.names,
         tuned_on=tuning.stage if tuning else None,
+        unread=unread,
     )
 
 
 def _finished(runs: Sequence[LadderRun], store: Store) -> list[LadderRun]:
     return [run for run in runs if store.exists(run.step.artifact)]
+
+
+def _unread(plan: LadderPlan, losses: pd.DataFrame, store: Store) -> tuple[str, ...]:
+    """Domains with a held-out loss that the runs' dataset has no text of."""
+    if losses.empty:
+        return ()
+    read = store.facts(plan.dataset.artifact)["domains"]
+    return tuple(name for name in losses["domain"].unique() if name not in read)
 
 
 def _losses(run: LadderRun, tuned: bool, store: Store) -> list[dict[str, Any]]:

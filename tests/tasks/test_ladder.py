@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 from tests.ladders import LADDER
+from tests.recipes.made_up import prose
 from tests.tasks.making import make
 
 from curricle.core.errors import InputError
@@ -260,6 +261,29 @@ def test_the_tables_have_a_row_for_every_run(finished: tuple[LadderPlan, Store, 
     assert tables.items.groupby(["stage", "family"]).ngroups == 13
     ends = tables.curves.groupby(["curriculum", "parameters", "seed"])["tokens"].max()
     assert set(ends) == {plan.trunks[0].training.tokens}
+
+
+def test_domains_that_the_mix_leaves_out_are_measured_apart(tmp_path: Path) -> None:
+    real = tmp_path / "real.jsonl"
+    real.write_text("".join(f"{json.dumps({'text': prose(seed)})}\n" for seed in range(40)))
+    plan = plan_of(
+        tmp_path,
+        f"corpora.real={{source: files, path: {real}, domain: real}}",
+        "tokenizer={vocabulary_size: 400, sequence_length: 96}",
+        "mix={sentences: 1, facts: 1, problems: 1}",
+    )
+    store = Store(plan.study.store)
+    runs = [run for run in plan.runs if run.place["size"] == "1x8"]
+    make(store, [run.step for run in runs])
+    tables = read_tables(plan, store)
+    assert tables.unread == ("real",)
+    read = tables.losses[tables.losses["domain"] != "real"]
+    keys = ["curriculum", "schedule", "budget", "seed"]
+    expected = read.groupby(keys)["loss"].mean()
+    pd.testing.assert_series_equal(tables.runs.set_index(keys)["loss"].sort_index(), expected)
+    along = tables.along[tables.along["domain"] != "real"]
+    assert tables.curves["loss"].mean() == pytest.approx(along["loss"].mean())
+    assert "real, never read" in report_of(plan, store)
 
 
 SEVEN_DOMAINS = Path(__file__).parents[3] / "shared/data/corpus_validation.parquet"

@@ -17,7 +17,11 @@ from curricle.analysis.scaling.ladder import MEAN, LadderFindings, LadderTables,
 def differences_section(found: LadderFindings) -> Markup | None:
     """Final losses by domain, and tokens to reach the static mix's loss."""
     every = {MEAN: found.final, **found.by_domain}
-    rows = [[name, *_difference_cells(one)] for name, items in every.items() for one in items]
+    unread = found.tables.unread
+    names = {name: f"{name}, never read" if name in unread else name for name in every}
+    rows = [
+        [names[name], *_difference_cells(one)] for name, items in every.items() for one in items
+    ]
     parts: list[Part] = [
         markup.paragraph(
             "Final loss at the largest budget, nats; paired by size and seed, over sizes.",
@@ -25,6 +29,13 @@ def differences_section(found: LadderFindings) -> Markup | None:
         ),
         markup.table(_difference_columns("Domain"), rows),
     ]
+    if unread:
+        parts.append(
+            markup.paragraph(
+                "What was never read is held-out text of domains that the mix leaves out: how far "
+                "what was learned carries over. The mean is over the domains that were read."
+            )
+        )
     if len(found.by_budget) > 1:
         parts += _by_budget(found)
     if found.reach:
