@@ -1,9 +1,13 @@
 """`curricle scale` and the commands that read ladders."""
 
 import json
+import os
+import subprocess
+import time
 from pathlib import Path
 
-from tests.conftest import Curricle
+import pytest
+from tests.conftest import PROGRAM, Curricle
 from tests.ladders import LADDER
 
 
@@ -38,3 +42,40 @@ def test_studies_of_the_other_form_are_one_line(
         assert result.returncode == 2, result.stderr
         assert f"fix: {fix}" in result.stderr
         assert result.stderr.count("\n") == 1
+
+
+# Checkpoints in the store when the command is killed: among the trunks, the branches, the rest.
+MOMENTS = (4, 30, 60)
+
+
+def kill_at(checkpoints: int, arguments: list[str], folder: Path) -> None:
+    """Start a ladder's command and kill it once so many of its runs are trained."""
+    process = subprocess.Popen(
+        [str(PROGRAM), *arguments], cwd=folder, stderr=subprocess.DEVNULL, env=os.environ
+    )
+    deadline = time.monotonic() + 600
+    store = folder / "store" / "checkpoint"
+    while len(list(store.glob("*/*/record.json"))) < checkpoints:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_ladder_that_is_killed_goes_on_to_the_same_findings(tmp_path: Path) -> None:
+    tables = []
+    for name, moments in (("undisturbed", ()), ("killed", MOMENTS)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "ladder.yaml").write_text(LADDER)
+        arguments = ["scale", "ladder.yaml", "--set", "scaling.schedules={wsd: {}}"]
+        for checkpoints in moments:
+            kill_at(checkpoints, arguments, folder)
+        subprocess.run([str(PROGRAM), *arguments], cwd=folder, check=True, timeout=900)
+        (found,) = (folder / "store" / "scaling").glob("*/*")
+        names = ("runs.csv", "items.csv", "curves.csv", "scaling.json", "summary.txt")
+        tables.append({name: (found / name).read_text() for name in names})
+    assert tables[0] == tables[1]
