@@ -1,10 +1,9 @@
 """Rank: the usable rates, proxies, the ranking with its intervals, a check at target size."""
 
 from curricle.analysis.ranking import Ranking
-from curricle.core.errors import JobError
 from curricle.flows.artifacts import show_table
 from curricle.flows.prepare import prepare
-from curricle.flows.stage import stage
+from curricle.flows.stage import nothing_left, stage
 from curricle.tasks.plan import Decision, StudyPlan
 from curricle.tasks.produce import produce_all
 from curricle.tasks.session import Session
@@ -27,7 +26,7 @@ def rank(session: Session, plan: StudyPlan) -> Decision:
     produce_all("ranking", [*present, *([band] if band else [])])
     tiny = plan.ranking.tiny(store)
     if tiny is None:
-        raise _nothing_ranked(session)
+        raise nothing_left(session, "too few proxies at the tiny rate to rank anything")
     show_ranking(plan.study.name, tiny)
     check_targets(session, plan)
     return plan.ranking.decide(store)
@@ -45,11 +44,6 @@ def check_targets(session: Session, plan: StudyPlan) -> None:
         produce_all("counting n-grams", methods.ngrams)
         if (comparison := methods.present(store)) is not None:
             produce_all("comparing methods", [comparison])
-
-
-def _nothing_ranked(session: Session) -> JobError:
-    label, reason = next(iter(session.failures.items()), ("", "no proxy of the baseline"))
-    return JobError(f"too few proxies at the tiny rate to rank anything: {label}: {reason}")
 
 
 def show_ranking(study: str, ranking: Ranking) -> None:

@@ -10,6 +10,7 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.urls import url_for
 
+from curricle.core.errors import JobError
 from curricle.flows.artifacts import show_link
 from curricle.tasks.outcome import DEGRADED, describe_failures
 from curricle.tasks.page import StudyPage
@@ -81,6 +82,12 @@ def _link_to_mlflow(session: Session) -> None:
     """Show on Prefect's page where MLflow's is, if a server has one."""
     if address := session.tracker.page:
         show_link(session.study.name, "mlflow", address, "The study's runs in MLflow")
+
+
+def nothing_left(session: Session, what: str) -> JobError:
+    """The error of a stage that too many of its runs failed for: `what`, and the first of them."""
+    label, reason = next(iter(session.failures.items()), ("no run", "there is none"))
+    return JobError(f"{what}: {label}: {reason}")
 
 
 def page_of(session: Session) -> StudyPage:

@@ -16,6 +16,7 @@ from curricle.tasks.ladder.finding import ScalingStep
 from curricle.tasks.ladder.plan import LadderPlan
 from curricle.tasks.plans import AnyPlan
 from curricle.tasks.report import report_step
+from curricle.tasks.step import Step
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,17 @@ class Garbage:
 def register(plan: AnyPlan, store: Store) -> None:
     """Note the artifacts that the study needs, its report included, as far as can be told now."""
     needed = {step.artifact.key for steps in plan.layout(store).values() for step in steps}
-    last = ScalingStep(plan) if isinstance(plan, LadderPlan) else report_step(plan, store)
+    last = _last_step(plan, store)
     needed.add(last.artifact.key)
     updated = datetime.now(UTC).isoformat(timespec="seconds")
     note = {"updated": updated, "artifacts": sorted(needed)}
     store.write_note(plan.study.name, json.dumps(note, indent=1) + "\n")
+
+
+def _last_step(plan: AnyPlan, store: Store) -> Step:
+    if isinstance(plan, LadderPlan):
+        return ScalingStep.present(plan, store)
+    return report_step(plan, store)
 
 
 def registered(store: Store) -> dict[str, frozenset[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from ruamel.yaml import YAML
 
@@ -18,6 +18,7 @@ from curricle.core.plain import to_plain
 from curricle.core.store import Store
 from curricle.tasks.ladder.costing import size_costs
 from curricle.tasks.ladder.plan import MIX, LadderPlan
+from curricle.tasks.ladder.runs import LadderRun
 from curricle.tasks.ladder.tables import read_tables
 from curricle.tasks.session import Session
 from curricle.tasks.step import Step
@@ -28,12 +29,19 @@ RUNS, ITEMS, CURVES = "runs.csv", "items.csv", "curves.csv"
 
 @dataclass(frozen=True)
 class ScalingStep(Step):
-    """Fit, compare and report on every run of a finished ladder."""
+    """Fit, compare and report on `runs`, fine-tuned ones too: all of a ladder, or what is left."""
 
     kind: ClassVar[str] = "scaling"
     verb: ClassVar[str] = "fit laws"
     version: ClassVar[int] = 3
     plan: LadderPlan
+    runs: tuple[LadderRun, ...]
+
+    @classmethod
+    def present(cls, plan: LadderPlan, store: Store) -> Self:
+        """On the runs that the store has: every one, unless some have diverged."""
+        every = (*plan.runs, *plan.tuned)
+        return cls(plan, tuple(run for run in every if store.exists(run.step.artifact)))
 
     @property
     def name(self) -> str:
@@ -48,10 +56,16 @@ class ScalingStep(Step):
     @property
     def inputs(self) -> Mapping[str, Step]:
         """Every run, and what it was asked."""
-        every = [*self.plan.runs, *self.plan.tuned]
-        steps: list[Step] = [run.step for run in every]
-        steps += self.plan.asked(every)
+        steps: list[Step] = [run.step for run in self.runs]
+        steps += self.plan.asked(self.runs)
         return {f"input-{number:05}": step for number, step in enumerate(steps)}
+
+    @property
+    def status(self) -> str:
+        """How the report calls the ladder."""
+        planned = len(self.plan.runs) + len(self.plan.tuned)
+        missing = planned - len(self.runs)
+        return f"finished without {missing} of {planned} runs" if missing else "finished"
 
     def build(
         self, session: Session, inputs: Mapping[str, Path], folder: Path
@@ -63,7 +77,7 @@ class ScalingStep(Step):
         tables.runs.to_csv(folder / RUNS, index=False)
         tables.items.to_csv(folder / ITEMS, index=False)
         tables.along.to_csv(folder / CURVES, index=False)
-        content = content_of(self.plan, session.store, findings, "finished")
+        content = content_of(self.plan, session.store, findings, self.status)
         (folder / REPORT).write_text(render_ladder(content), encoding="utf-8")
         (folder / SUMMARY).write_text("\n".join(headline(findings)) + "\n", encoding="utf-8")
         plain = findings_to_plain(findings)

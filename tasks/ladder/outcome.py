@@ -26,7 +26,7 @@ from curricle.tasks.outcome import Outcome
 
 def read_ladder_outcome(plan: LadderPlan, store: Store, *, seconds: float) -> Outcome:
     """The finished ladder's summary; `seconds` is what the command took."""
-    folder = store.folder(ScalingStep(plan).artifact)
+    folder = store.folder(ScalingStep.present(plan, store).artifact)
     report = str(folder / REPORT)
     took = f"took {int(seconds // 60)} min {int(seconds % 60)} s"
     summary = (folder / SUMMARY).read_text(encoding="utf-8")
@@ -65,10 +65,9 @@ def _in_words(plan: LadderPlan, found: Recommendation, schedule: str) -> str:
 def ladder_report(plan: LadderPlan, store: Store) -> str:
     """The report on what is there. Raises InputError if no run of the control is."""
     _check_begun(plan, store)
-    done = store.exists(ScalingStep(plan).artifact)
-    content = content_of(
-        plan, store, findings_of(plan, store), "finished" if done else "unfinished"
-    )
+    step = ScalingStep.present(plan, store)
+    status = step.status if store.exists(step.artifact) else "unfinished"
+    content = content_of(plan, store, findings_of(plan, store), status)
     return render_ladder(content)
 
 

@@ -115,6 +115,11 @@ class LadderPlan:
             if run.budget == largest and run.schedule == self.scaling.main_schedule
         ]
 
+    def startable(self, runs: Sequence[LadderRun], store: Store) -> list[LadderStep]:
+        """Those of the runs whose earlier part, if they have one, was trained."""
+        steps = (run.step for run in runs)
+        return [one for one in steps if one.trunk is None or store.exists(one.trunk.artifact)]
+
     def asked(self, runs: Sequence[LadderRun]) -> list[ChoicesStep]:
         """The items put to each run's model; none without items."""
         if self.items is None:

@@ -79,3 +79,19 @@ def test_a_ladder_that_is_killed_goes_on_to_the_same_findings(tmp_path: Path) ->
         names = ("runs.csv", "items.csv", "curves.csv", "scaling.json", "summary.txt")
         tables.append({name: (found / name).read_text() for name in names})
     assert tables[0] == tables[1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_ladder_goes_on_without_what_diverges(tmp_path: Path) -> None:
+    (tmp_path / "ladder.yaml").write_text(LADDER)
+    # Rates of 1e4 and 10 for the two smallest sizes, 0.2 and 0.01 for the others.
+    rates = ("scaling.learning_rate=1e-5", "scaling.rate_exponent=10")
+    arguments = [part for rate in rates for part in ("--set", rate)]
+    command = [str(PROGRAM), "scale", "ladder.yaml", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    assert "runs are missing (static 1x8" in done.stdout
+    assert done.stdout.strip().endswith("The same command tries them again.")
+    (page,) = (tmp_path / "store" / "scaling").glob("*/*/report.html")
+    assert "finished without" in page.read_text()

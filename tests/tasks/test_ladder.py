@@ -48,7 +48,7 @@ def plan(tmp_path: Path) -> LadderPlan:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[LadderPlan, Store, Path]:
     plan = plan_of(tmp_path_factory.mktemp("ladder"))
     store = Store(plan.study.store)
-    step = ScalingStep(plan)
+    step = ScalingStep(plan, (*plan.runs, *plan.tuned))
     make(store, [step])
     return plan, store, store.folder(step.artifact)
 
@@ -284,6 +284,11 @@ def test_domains_that_the_mix_leaves_out_are_measured_apart(tmp_path: Path) -> N
     along = tables.along[tables.along["domain"] != "real"]
     assert tables.curves["loss"].mean() == pytest.approx(along["loss"].mean())
     assert "real, never read" in report_of(plan, store)
+    left = ScalingStep.present(plan, store)
+    assert [*left.runs] == runs
+    assert left.status == "finished without 60 of 78 runs"
+    assert plan.startable(plan.runs, store) == [run.step for run in runs]
+    assert len(plan.startable(plan.tuned, store)) == 2 * 3
 
 
 SEVEN_DOMAINS = Path(__file__).parents[3] / "shared/data/corpus_validation.parquet"
