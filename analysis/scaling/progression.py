@@ -1,10 +1,12 @@
 """Which curriculum for which size and budget: the progression model.
 
 The logarithm of a curriculum's loss over the static mix's (so about a relative difference) is taken
-for a straight line in the logarithm of the size, at every budget. Seeds are paired and averaged;
-each size's differences give a line in the logarithm of the tokens, read off at the budget asked
-for; a line through these over the sizes is the prediction. Its interval is Student's for a further
-size, trained with as many seeds. Leaving each size out in turn says how good that is.
+for a straight line in the logarithm of the size, at every number of tokens. How it changes with the
+tokens is taken from the runs alone: a sorted part that is most of a small budget and little of a
+large one makes it fall by orders of magnitude, which no line follows. Seeds are paired and
+averaged; each size's differences are interpolated between its budgets, in the logarithm of the
+tokens; a line through these over the sizes is the prediction. Its interval is Student's for a
+further size, trained with as many seeds. Leaving each size out in turn says how good that is.
 
 Shape suffixes: G sizes.
 """
@@ -23,6 +25,8 @@ from curricle.core.errors import InputError
 
 FEWEST_SIZES = 4
 """A line over three sizes leaves one degree of freedom, whose interval says nothing."""
+WHOLE_STEPS = 0.02
+"""Budgets are cut to whole steps: so far apart, as a share, they may lie and still be the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,7 @@ class Recommendation:
     else the static mix. `best` is the lowest prediction in any case; `others` are all. `expected`
     is the expected loss of the recommended one where the static mix's is known, in nats, with the
     interval that the ratio alone gives it. `inside` is whether size and tokens lie in the range
-    that was run.
+    that was run; beyond a size's budgets its difference is taken to stay what it is at the nearest.
     """
 
     parameters: float
@@ -142,10 +146,9 @@ class ProgressionModel:
         return 1 - (1 - self.confidence) / len(self.curricula)
 
     def _is_inside(self, parameters: float, tokens: float) -> bool:
-        size, budget = self.table["parameters"], self.table["tokens"]
-        return bool(
-            size.min() <= parameters <= size.max() and budget.min() <= tokens <= budget.max()
-        )
+        size = self.table["parameters"]
+        reached = _reaching(self.table, tokens)["parameters"].nunique()
+        return bool(size.min() <= parameters <= size.max() and reached >= FEWEST_SIZES)
 
 
 def progression_model(
@@ -181,17 +184,24 @@ def left_out_error(found: Sequence[LeftOutSize]) -> Mapping[str, tuple[float, fl
     return result
 
 
+def _reaching(rows: pd.DataFrame, tokens: float) -> pd.DataFrame:
+    """The rows of sizes with budgets on both sides of `tokens`, but for whole steps."""
+    budgets = rows.groupby("parameters")["tokens"]
+    low, high = budgets.transform("min"), budgets.transform("max")
+    return rows[(low <= tokens * (1 + WHOLE_STEPS)) & (high >= tokens * (1 - WHOLE_STEPS))]
+
+
 def _at_tokens(rows: pd.DataFrame, tokens: float) -> tuple[Floats, Floats]:
-    """Each size (G) and its difference at `tokens` (G), by its own line in log tokens."""
+    """Sizes (G) and their differences (G) at `tokens`, each between the two nearest budgets.
+
+    Of sizes whose budgets don't reach so far the nearest one's stands in, if too few do.
+    """
+    reaching = _reaching(rows, tokens)
+    used = reaching if reaching["parameters"].nunique() >= FEWEST_SIZES else rows
     sizes, values = [], []
-    for size, mine in rows.groupby("parameters"):
-        x, y = np.log(mine["tokens"].to_numpy()), mine["difference"].to_numpy()
+    for size, mine in used.sort_values("tokens").groupby("parameters"):
         sizes.append(float(str(size)))
-        if len(x) == 1:
-            values.append(float(y[0]))
-            continue
-        slope, level = np.polyfit(x - x.mean(), y, 1)
-        values.append(float(level + slope * (np.log(tokens) - x.mean())))
+        values.append(float(np.interp(np.log(tokens), np.log(mine["tokens"]), mine["difference"])))
     return np.array(sizes), np.array(values)
 
 

@@ -58,7 +58,10 @@ def _in_words(plan: LadderPlan, found: Recommendation, schedule: str) -> str:
         f"Lowest expected: {best.curriculum}, {mean} against {control}'s loss ({low} to {high})."
     )
     if not found.inside:
-        lines.append("Beyond what was run: the line over the sizes may not hold there.")
+        lines.append(
+            "Beyond what was run: the line over the sizes may not hold there, and with more tokens "
+            "than any run's the difference is taken to stay as it was."
+        )
     return "\n".join([*lines, schedule])
 
 

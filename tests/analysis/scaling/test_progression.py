@@ -68,12 +68,36 @@ def test_the_prediction_is_that_of_a_line_by_scipy() -> None:
     rows = table[table["budget"] == 1].assign(log=np.log(table["loss"]))
     mean = rows.groupby(["curriculum", "parameters"])["log"].mean()
     means = (mean["progression"] - mean["static"]).to_numpy()
-    middle = model.table.groupby("parameters")["difference"].mean().to_numpy()
-    line = stats.linregress(np.log(SIZES), middle)
-    # The budgets lie evenly around the middle one, where each size's line is its mean.
+    line = stats.linregress(np.log(SIZES), means)
     found = model.predict("progression", 3e5, 2e5)
     assert found.mean == pytest.approx(line.intercept + line.slope * np.log(3e5), abs=1e-9)
-    assert np.corrcoef(means, middle)[0, 1] > 0.5
+
+
+def test_a_gap_that_closes_with_the_tokens_is_read_off_and_not_extrapolated() -> None:
+    table = ladder(np.random.default_rng(8), level=0.0)
+    for budget, gap in enumerate((0.6, 0.09, 0.02)):
+        rows = (table["curriculum"] == "progression") & (table["budget"] == budget)
+        table.loc[rows, "loss"] *= np.exp(gap)
+    model = progression_model(table, "static")
+    for tokens, gap in ((1e5, 0.6), (2e5, 0.09), (4e5, 0.02), (4e6, 0.02)):
+        found = model.predict("progression", 1e5, tokens)
+        assert found.low < gap < found.high
+        assert found.mean == pytest.approx(gap, abs=0.01)
+    assert model.recommend(1e5, 4e5).curriculum == "static"
+    assert not model.recommend(1e5, 4e6).inside
+    error, share = left_out_error(model.leave_sizes_out())["progression"]
+    assert error < 0.01
+    assert share > 0.8
+
+
+def test_sizes_that_were_never_trained_so_long_are_left_out_where_others_were() -> None:
+    table = ladder(np.random.default_rng(9), level=0.1, spread=0.0, noise=1e-4)
+    small = table["parameters"] < 1e5
+    table.loc[small & (table["curriculum"] == "progression"), "loss"] *= np.exp(0.5)
+    table.loc[small, "tokens"] /= 10
+    model = progression_model(table, "static")
+    assert model.predict("progression", 5e5, 3e5).mean == pytest.approx(0.1, abs=0.01)
+    assert model.recommend(5e5, 3e5).inside
 
 
 def test_left_out_sizes_are_predicted() -> None:
