@@ -126,7 +126,7 @@ def dynamics_figure(along: pd.DataFrame, control: str) -> Figure:
     left, gap, columns = 40, 44, min(3, len(domains))
     width = (style.WIDTH - left - 20 - gap * (columns - 1)) / columns
     rows = -(-len(domains) // columns)
-    figure = style.new_figure(style.WIDTH, rows * _PANEL + 20)
+    figure = style.new_figure(style.WIDTH, rows * _PANEL + 44)
     for index, domain in enumerate(domains):
         column, row = index % columns, index // columns
         x, y = left + column * (width + gap), 26 + row * _PANEL
@@ -140,8 +140,16 @@ def dynamics_figure(along: pd.DataFrame, control: str) -> Figure:
             axes.plot(curve.index, curve, color=colour, linestyle=dashes, lw=1.4, label=name)
         axes.tick_params(axis="x", which="minor", labelsize=0)
         style.title(axes, str(domain))
-        if index == 0:
-            axes.legend(fontsize=style.SMALL, frameon=False, handlelength=2.4)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="lower left",
+        ncols=len(names),
+        fontsize=style.SMALL,
+        frameon=False,
+        handlelength=2.4,
+    )
     return figure
 
 

@@ -33,7 +33,7 @@ class ScalingStep(Step):
 
     kind: ClassVar[str] = "scaling"
     verb: ClassVar[str] = "fit laws"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     plan: LadderPlan
     runs: tuple[LadderRun, ...]
 

@@ -1,5 +1,7 @@
 """Laws, exponents and breaks in the report of a ladder."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from curricle.analysis.plots import scaling as plots
@@ -8,7 +10,7 @@ from curricle.analysis.report import markup
 from curricle.analysis.report.markup import Column, Markup, Part, Value
 from curricle.analysis.report.scaling.intervals import ends_text
 from curricle.analysis.scaling.curves import curve_of
-from curricle.analysis.scaling.fitting import fit_power
+from curricle.analysis.scaling.fitting import ScalingFit, fit_power
 from curricle.analysis.scaling.ladder import LadderFindings
 from curricle.analysis.scaling.points import power_points
 
@@ -33,27 +35,33 @@ def laws_section(found: LadderFindings) -> Markup | None:
         drawn = plots.law_figure(curves, _PARAMETERS, found.tables.control)
         caption = "At the largest budget, mean over domains. Bands are the laws', not single runs'."
         figure = markup.figure(to_svg(drawn, "laws"), caption)
-    columns = [Column("Curriculum", numeric=False), *map(Column, ("A", "B", "E", "alpha", "beta"))]
-    columns += [Column("held-out size", hint="error at the largest sizes, predicted without them")]
-    rows: list[list[Part | Value]] = [
-        [
-            name,
-            *(_estimate(fit.parameters[key], fit.intervals.get(key)) for key in fit.parameters),
-            "" if fit.held_out is None else f"{fit.held_out:.2%}",
-        ]
-        for name, fit in found.laws.items()
-    ]
-    warnings = sorted({warning for fit in found.laws.values() for warning in fit.warnings})
+    warnings = [f"{name}: {line}" for name, fit in found.laws.items() for line in fit.warnings]
     return markup.section(
         "laws",
         "Laws",
         figure,
         markup.paragraph(
-            "L = E + A N^-alpha + B D^-beta; runs are resampled whole.", class_="lead"
+            "L = E + A N^-alpha + B D^-beta; runs are resampled whole. Residual: of the log loss, "
+            "where a few per cent mean that the law doesn't describe the runs. Held-out size: "
+            "error at the largest sizes, predicted without them.",
+            class_="lead",
         ),
-        markup.table(columns, rows),
+        _laws_table(found.laws),
         markup.tag("ul", *(markup.tag("li", text) for text in warnings)) if warnings else None,
     )
+
+
+def _laws_table(laws: Mapping[str, ScalingFit]) -> Markup:
+    """A column a law: intervals of A and B have more digits than a page has room for in a row."""
+    keys = next(iter(laws.values())).parameters
+    rows: list[list[Part | Value]] = [
+        [key, *(_estimate(fit.parameters[key], fit.intervals.get(key)) for fit in laws.values())]
+        for key in keys
+    ]
+    rows.append(["residual", *(f"{fit.residual:.2%}" for fit in laws.values())])
+    errors = [fit.held_out for fit in laws.values()]
+    rows.append(["held-out size", *("" if one is None else f"{one:.2%}" for one in errors)])
+    return markup.table([Column("", numeric=False), *map(Column, laws)], rows)
 
 
 def _estimate(value: float, ends: tuple[float, float] | None) -> Value:
@@ -117,6 +125,10 @@ def breaks_section(found: LadderFindings) -> Markup | None:
             f"{name}: {finding.reason}.",
         )
         for index, (name, finding) in enumerate(found.breaks.items())
+        if finding.chosen
+    ]
+    reasons = [
+        f"{name}: {finding.verdict}; {finding.reason}." for name, finding in found.breaks.items()
     ]
     judges = [
         Column("Curriculum", numeric=False),
@@ -137,4 +149,11 @@ def breaks_section(found: LadderFindings) -> Markup | None:
     ]
     rows = [[*key, jump.verdict, jump.reason] for key, jump in found.jumps.items()]
     table = markup.table(columns, rows) if rows else None
-    return markup.section("breaks", "Breaks", *figures, markup.table(judges, judged), table)
+    return markup.section(
+        "breaks",
+        "Breaks",
+        markup.tag("ul", *(markup.tag("li", text) for text in reasons)),
+        *figures,
+        markup.table(judges, judged),
+        table,
+    )
