@@ -27,6 +27,7 @@ class MeasurementStep(Step):
 
     kind: ClassVar[str] = "measurement"
     verb: ClassVar[str] = "measure documents"
+    version: ClassVar[int] = 2
     measurement: Measurement
     documents: Step
 

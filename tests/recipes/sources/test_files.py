@@ -59,7 +59,9 @@ def test_all_formats_give_the_same_documents(tmp_path: Path) -> None:
     columns = {"id_column": "key", "source_column": "where", "domain_column": "kind"}
     names = ("a.jsonl", "b.jsonl.gz", "c.parquet", "e.jsonl.zst", "f.arrow")
     read = [_read(_source(tmp_path / name, **columns)) for name in names]
-    assert all(one == read[0] for one in read)
+    for name, documents in zip(names, read, strict=True):
+        assert [one.origin for one in documents] == [f"{name}#0", f"{name}#1"]
+        assert [one[:-1] for one in documents] == [one[:-1] for one in read[0]]
     assert [(one.id, one.text, one.domain, one.source) for one in read[0]] == [
         ("k1", "first text", "news", "w1"),
         ("k2", "second text", "blogs", "w2"),

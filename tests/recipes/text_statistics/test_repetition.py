@@ -84,3 +84,13 @@ def test_texts_dont_share_ngrams() -> None:
     texts = ["one two three four five six seven"] * 3
     found = measure_texts(texts, NAMES)
     assert all(np.all(found[f"duplicate-{size}-gram-character-share"] == 0) for size in (5, 6, 7))
+
+
+def test_texts_are_measured_alike_whatever_stands_beside_them() -> None:
+    """Single marks as words: their hashes and the texts' places come out of the same mixing."""
+    texts = [f"{chr(place ^ 1)} x " * 3 if 34 <= place < 126 else "x yy " for place in range(160)]
+    together = measure_texts(texts, NAMES)
+    for place, text in enumerate(texts):
+        alone = measure_texts([text], NAMES)
+        for name in NAMES:
+            assert together[name][place] == alone[name][0], (place, text, name)
