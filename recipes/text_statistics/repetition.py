@@ -101,7 +101,7 @@ def _repeating_ngrams(words: Words, bounds: Indices) -> Iterator[tuple[int, _Gra
     """For n from 2 to 10 the n-grams that occur more than once in their text."""
     ends = np.repeat(bounds[1:].astype(np.int32), words.counts)
     texts = mix(np.arange(len(words.counts), dtype=np.uint64))
-    # Not a mere sum: a word of one mark is mixed just so, and "(" in text 41 would be ")" in text 40.
+    # Not a mere sum: words of one mark are mixed just so; "(" in text 41 would be ")" in text 40.
     hashes = mix(words.hashes * _MULTIPLIER + np.repeat(texts, words.counts))
     places = np.arange(len(words.hashes), dtype=np.int32)
     for size in range(2, DUPLICATE_NGRAMS[-1] + 1):
