@@ -91,7 +91,10 @@ def test_a_ladder_goes_on_without_what_diverges(tmp_path: Path) -> None:
     command = [str(PROGRAM), "scale", "ladder.yaml", *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
-    assert "runs are missing (static 1x8" in done.stdout
-    assert done.stdout.strip().endswith("The same command tries them again.")
+    last = done.stdout.strip().split("\n")[-1]
+    assert last.startswith("Degraded: ")
+    assert "static 1x16, " in last
+    assert "learning rate 10.4858" in last
+    assert last.endswith("The same command tries them again.")
     (page,) = (tmp_path / "store" / "scaling").glob("*/*/report.html")
     assert "finished without" in page.read_text()

@@ -23,6 +23,9 @@ from tests.tasks.making import make
 from curricle.core.plain import fingerprint
 from curricle.core.store import Store
 from curricle.recipes.loading import load_study
+from curricle.recipes.specs.measurements import Statistics
+from curricle.recipes.text_statistics import STATISTICS
+from curricle.tasks.documents import MeasurementStep
 from curricle.tasks.plan import StudyPlan
 from curricle.tasks.step import Step, with_inputs
 from curricle.tasks.train import TrainingStep
@@ -57,9 +60,11 @@ def samples(plan: StudyPlan) -> list[Step]:
     curricula = plan.curricula
     first = [run for run in curricula.target_runs("untouched") if run.training.seed == 0]
     scores = [curricula.scoring.step("untouched", name, 0) for name in curricula.scoring.wanted]
+    untouched = plan.preparation.datasets["untouched"].documents
+    statistics = MeasurementStep(Statistics(names=tuple(STATISTICS)), untouched)
     sorted_run = next(run for run in plan.ranking.runs() if run.recipe == "low-entropy-first")
     return [
-        *(*plan.preparation.datasets.values(), *scores, *first, sorted_run.order),
+        *(*plan.preparation.datasets.values(), *scores, *first, sorted_run.order, statistics),
         *(*plan.ranking.steps().values(), *plan.evaluation.steps(first[:1])),
     ]
 
