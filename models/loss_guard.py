@@ -23,8 +23,8 @@ class LossGuard:
         """What is wrong with the next step's loss or gradient, or None.
 
         A spike is a loss further above the median of the last 32 steps than the limit, if there is
-        one: no mixed order of text moves a batch's loss that far, and a run that has diverged
-        doesn't come back.
+        one. A run that has diverged doesn't come back. One that meets a single batch of odd text
+        may: it is stopped as well.
         """
         if not math.isfinite(loss):
             return f"the loss is {loss}"
