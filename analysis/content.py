@@ -60,11 +60,11 @@ class StageProgress:
 class ReportContent:
     """A study's results so far.
 
-    `status` and `created` are shown as they are, `progress` while something is missing. `tiny` and
-    `standard` rank the recipes at the two rates, `confirmation` at the target's size, `domains` per
-    domain at the tiny rate. `band` are the usable rates, `check` compares ways of ranking with the
-    tuned target, `variants` are the sweep's others, `alignment` has columns recipe, seed,
-    gradient_cosine, update_cosine, gain.
+    `status` and `created` are shown as they are, `progress` while something is missing, which stays
+    so once the study has `ended`. `tiny` and `standard` rank the recipes at the two rates,
+    `confirmation` at the target's size, `domains` per domain at the tiny rate. `band` are the
+    usable rates, `check` compares ways of ranking with the tuned target, `variants` are the sweep's
+    others, `alignment` has columns recipe, seed, gradient_cosine, update_cosine, gain.
 
     `comparisons` hold each curriculum's arm against the random order and, where asked for, against
     its own controls; `curricula` names the arms that are in question rather than controls.
@@ -84,6 +84,7 @@ class ReportContent:
     status: str = "finished"
     created: str = ""
     progress: tuple[StageProgress, ...] = ()
+    ended: bool = False
     tiny_rate: float | None = None
     standard_rate: float | None = None
     tiny: Ranking | None = None

@@ -114,9 +114,9 @@ class Snapshots:
         )
         self._put(_facts_name(step), lambda path: _write_text(path, content))
 
-    def describe(self) -> str:
-        """Where the last good snapshot is, for an error message."""
-        steps = self._good_steps()
+    def describe(self, done: int) -> str:
+        """Where the last good snapshot after at most `done` steps is, for an error message."""
+        steps = [step for step in self._good_steps() if step <= done]
         if not steps:
             return "there is no snapshot before it"
         return f"the last good snapshot is {self._folder}/{_tensors_name(steps[-1])}"

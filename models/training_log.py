@@ -15,7 +15,7 @@ from curricle.core.order_file import Order, batch_at
 from curricle.core.read_digest import START
 from curricle.models.devices import peak_flops, reduce_over_ranks
 from curricle.models.flops import training_flops_per_token
-from curricle.models.loss_guard import LossGuard
+from curricle.models.loss_guard import LossGuard, Problem
 from curricle.models.metrics_log import MetricsLog
 from curricle.models.schedule import learning_rate_at
 from curricle.models.training_state import whole
@@ -66,11 +66,11 @@ class TrainingLog:
         """Note a step's loss (of this rank) and gradient norm."""
         self._unread.append((step, loss, norm))
 
-    def read(self, last_good: Callable[[], str]) -> None:
+    def read(self, last_good: Callable[[int], str]) -> None:
         """Look at the steps noted since the last time.
 
         Raises JobError for a loss or gradient that is no number, or a loss that jumps; it names the
-        samples of the step and what `last_good` says of the snapshot before.
+        samples of the steps and what `last_good` says of the snapshot before them.
         """
         losses = torch.stack([loss for _, loss, _ in self._unread])
         values = reduce_over_ranks(self._fabric, losses, "mean").tolist()
@@ -78,11 +78,8 @@ class TrainingLog:
         steps, every = self._spec.steps, max(1, self._spec.steps // LOGGED_POINTS)
         for (step, _, _), loss, norm in zip(self._unread, values, norms, strict=True):
             if problem := self._guard.verdict(loss, norm):
-                samples = batch_at(self._order, step, self._spec.candidates_per_step).tolist()
-                raise JobError(
-                    f"{problem} at step {step} of {steps} (learning rate "
-                    f"{self._spec.optimizer.learning_rate:g}, samples {samples}); {last_good()}"
-                )
+                first = step - problem.steps + 1
+                raise JobError(f"{self._story(problem, first, step)}; {last_good(first)}")
             if step == 0:
                 self.first_loss = loss
             if (step + 1) % every == 0 or step + 1 == steps:
@@ -94,6 +91,17 @@ class TrainingLog:
         """Held-out losses after `tokens` tokens."""
         values = {f"validation/loss/{name}": entry["loss"] for name, entry in domains.items()}
         self._metrics.add(tokens, values)
+
+    def _story(self, problem: Problem, first: int, last: int) -> str:
+        """What went wrong, when, and which samples were read then."""
+        spec, steps = self._spec, range(first, last + 1)
+        where = f"step {last}" if first == last else f"steps {first} and {last}"
+        read = [batch_at(self._order, step, spec.candidates_per_step).tolist() for step in steps]
+        samples = " and ".join(map(str, read))
+        rate = f"{spec.optimizer.learning_rate:g}"
+        return (
+            f"{problem.reason} at {where} of {spec.steps} (learning rate {rate}, samples {samples})"
+        )
 
     def _write_step(self, step: int, loss: float, norm: float) -> None:
         spec, fabric = self._spec, self._fabric

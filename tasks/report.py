@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +49,7 @@ class ReportStep(Step):
 
     kind: ClassVar[str] = "report"
     verb: ClassVar[str] = "write report"
+    version: ClassVar[int] = 2
     plan: StudyPlan
     needs: tuple[Step, ...]
 
@@ -75,7 +76,7 @@ class ReportStep(Step):
     ) -> Mapping[str, Any]:
         """Write `report.html`, `results.parquet` and `summary.txt`."""
         del inputs
-        content = gather(self.plan, session.store)
+        content = gather(self.plan, session.store, ended=True)
         (folder / REPORT).write_text(render_report(content), encoding="utf-8")
         (folder / SUMMARY).write_text(render_summary(content), encoding="utf-8")
         write_results(collect_results(self.plan, session.store), folder / RESULTS)
@@ -104,18 +105,24 @@ def publish(session: Session, step: ReportStep) -> None:
     session.tracker.log_study(values, files)
 
 
-def gather(plan: StudyPlan, store: Store) -> ReportContent:
-    """What the store holds of the study now, as the report's content."""
+def gather(plan: StudyPlan, store: Store, *, ended: bool | None = None) -> ReportContent:
+    """What the store holds of the study now, as the report's content.
+
+    `ended`: whether nothing more is being made; by default it is where the report on just this is
+    in the store.
+    """
     results = collect_results(plan, store)
     rankings = _rankings(plan, store)
     targets = main_targets(plan, results)
     labels = list(plan.study.curricula)
     decision = plan.ranking.decide(store)
     progress = _progress(plan, store)
-    done = all(stage.done == stage.steps for stage in progress)
+    if ended is None:
+        ended = decision.from_ranking and store.exists(report_step(plan, store).artifact)
     return ReportContent(
         study=plan.study.name,
-        status="finished" if done else "unfinished",
+        status=_status(progress, ended=ended),
+        ended=ended,
         progress=progress,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         tiny_rate=plan.study.proxy.tiny_rate,
@@ -149,6 +156,15 @@ def _progress(plan: StudyPlan, store: Store) -> tuple[StageProgress, ...]:
         done, ahead = len(steps) - len(missing), first_named(missing)
         found.append(StageProgress(stage=stage, steps=len(steps), done=done, next=ahead))
     return tuple(found)
+
+
+def _status(progress: Sequence[StageProgress], *, ended: bool) -> str:
+    """How the report calls the study."""
+    planned = sum(stage.steps for stage in progress)
+    missing = planned - sum(stage.done for stage in progress)
+    if not missing:
+        return "finished"
+    return f"finished without {missing} of {planned} steps" if ended else "unfinished"
 
 
 def _rankings(plan: StudyPlan, store: Store) -> dict[str, Any]:

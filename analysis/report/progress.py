@@ -1,12 +1,16 @@
-"""What isn't there yet, on the page of a study that is under way."""
+"""What isn't there, on the page of a study that is under way or has ended without some runs."""
 
 from curricle.analysis.content import ReportContent
 from curricle.analysis.report import markup
 from curricle.analysis.report.markup import Column, Markup, Part, Value
 
-WARNING = (
+UNDER_WAY = (
     "This study is under way: the page tells what was known at the time above it, and every "
     "verdict may still change."
+)
+ENDED = (
+    "This study has ended without what is missing here: it failed, or needs what failed. Every "
+    "verdict rests on the rest. The same command tries again what is missing."
 )
 
 
@@ -18,7 +22,7 @@ def progress_section(content: ReportContent) -> Markup | None:
         Column("Stage", numeric=False),
         Column("Steps"),
         Column("There"),
-        Column("Not there yet", numeric=False),
+        Column("Missing" if content.ended else "Not there yet", numeric=False),
     ]
     rows: list[list[Part | Value]] = [
         [
@@ -29,9 +33,8 @@ def progress_section(content: ReportContent) -> Markup | None:
         ]
         for stage in content.progress
     ]
-    return markup.section(
-        "progress", "Progress", markup.paragraph(WARNING), markup.table(columns, rows)
-    )
+    warning = markup.paragraph(ENDED if content.ended else UNDER_WAY)
+    return markup.section("progress", "Progress", warning, markup.table(columns, rows))
 
 
 def _missing(count: int, named: tuple[str, ...]) -> str:

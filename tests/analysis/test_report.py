@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from curricle.analysis.cautions import Caution
-from curricle.analysis.content import ReportContent, ScoredText
+from curricle.analysis.content import ReportContent, ScoredText, StageProgress
 from curricle.analysis.ranking import rank
 from curricle.analysis.report import render_report
 from curricle.analysis.report.figures import standalone_figures
@@ -185,6 +185,20 @@ def test_equal_cost_and_schedules_have_tables(content: ReportContent) -> None:
     page = render_report(content)
     assert "time, extrapolated" in page
     assert "constant, averaged" in page
+
+
+def test_a_page_tells_what_is_on_its_way_from_what_failed() -> None:
+    progress = (StageProgress(stage="rank", steps=4, done=3, next=("train proxy a",)),)
+    under_way = render_report(ReportContent(study="s", progress=progress))
+    ended = render_report(ReportContent(study="s", progress=progress, ended=True))
+    whole = (replace(progress[0], done=4, next=()),)
+    finished = render_report(ReportContent(study="s", progress=whole, ended=True))
+    for page in (under_way, ended):
+        assert "train proxy a" in page
+        assert ("study is under way" in page) != ("ended without what is missing" in page)
+    assert "study is under way" in under_way
+    assert "ended without what is missing" in ended
+    assert "Progress" not in finished
 
 
 def test_figures_stand_alone(content: ReportContent) -> None:

@@ -193,7 +193,8 @@ def test_a_spike_leaves_the_last_good_snapshot(
         training_spec.optimizer, learning_rate=3.0, schedule="linear", warmup_fraction=0.5
     )
     spec = replace(training_spec, optimizer=optimizer, loss_spike=0.5)
-    with pytest.raises(JobError, match=r"the loss jumped from .* samples \[.*last good snapshot"):
+    message = r"the loss jumped from .* at steps .* samples \[.*\] and \[.*last good snapshot"
+    with pytest.raises(JobError, match=message):
         attempt(spec, inputs, tmp_path / "run", str(tmp_path / "unfinished"))
 
 

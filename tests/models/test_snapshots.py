@@ -46,10 +46,11 @@ def test_refused_ones_displace_no_good_one(
         other.save(step, tensors(step), {})
     snapshots = Snapshots(url, "job")
     assert snapshots.latest(tmp_path) is None
-    assert "no snapshot before" in snapshots.describe()
+    assert "no snapshot before" in snapshots.describe(9)
     for step in (1, 2, 3):
         snapshots.save(step, tensors(step), {})
-        assert f"{step:012}.safetensors" in snapshots.describe()
+        assert f"{step:012}.safetensors" in snapshots.describe(step)
+        assert f"{step:012}.safetensors" in snapshots.describe(9)
     again = Snapshots(url, "job")
     found = again.latest(tmp_path)
     assert found is not None
@@ -149,4 +150,4 @@ def test_without_a_place_nothing_is_kept(tmp_path: Path) -> None:
     snapshots = Snapshots(None, "job")
     snapshots.save(1, tensors(1), {})
     assert snapshots.latest(tmp_path) is None
-    assert "no snapshot" in snapshots.describe()
+    assert "no snapshot" in snapshots.describe(1)

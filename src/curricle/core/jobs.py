@@ -101,10 +101,10 @@ class TrainingSpec:
     by its order. An update's gradient is accumulated over micro-batches of `micro_batch_size`
     samples (default: the batch in one). `precision` is `fp32`, or `bf16` for products in bf16 with
     fp32 master weights. Checkpoints are kept, and validation losses measured, after the given
-    numbers of tokens, and always at the end. A loss more than `loss_spike` nats above the median of
-    the steps before it ends the run, unless that is None: an order may turn to another kind of text
-    at once, and a model sure of the first one then loses as much. With a `selection` the order
-    names candidates.
+    numbers of tokens, and always at the end. Two losses in a row more than `loss_spike` nats above
+    the median of the steps before them end the run, unless that is None: an order may turn to
+    another kind of text for good, and a model sure of the first one then loses as much. With a
+    `selection` the order names candidates.
 
     The full state is kept after `states_at` tokens, for other runs to branch off. A run with
     `start_at` is such a branch: it begins with the state after so many tokens of an earlier run,
