@@ -16,6 +16,7 @@ from curricle.cli import main
 from curricle.core.questions import LETTERS, Question, write_questions
 from curricle.core.store import Artifact, Request, Store
 from curricle.models import hessian, interruption, multiple_choice, subject_requests
+from curricle.models.decoder import build_model
 from curricle.models.huggingface import export_model
 from curricle.recipes.tokenizing import train
 from curricle.tasks import one_model
@@ -203,6 +204,47 @@ def test_perplexity_of_texts_and_of_the_dataset_made_of_them(
     assert rows["bytes"].sum() == sum(len(row["text"].encode()) for row in written)
 
 
+def test_two_models_are_compared_document_by_document(
+    evaluate: Evaluate, model: str, texts: str, tmp_path: Path
+) -> None:
+    lines = [part for part in TEXT.split("\n") if part.strip()][:40]
+    rows = [
+        {"id": str(i), "domain": "odd" if i % 2 else "even", "text": line}
+        for i, line in enumerate(lines)
+    ]
+    content = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / texts).write_text(content, encoding="utf-8")
+    command = ("perplexity", "--data", texts, "--threads", "1")
+    first = evaluate(*command, "--model", model, "--output", "first.json")
+    assert first[0] == 0
+    checkpoint = save_checkpoint(tmp_path / "plain", build_model(SPECS["gpt2"], seed=3))
+    export_model(checkpoint, tmp_path / "words", tmp_path / "other")
+    versus = ("--model", "other", "--against", "first.parquet")
+    status, text, _ = evaluate(*command, *versus, "--output", "second.json")
+    assert status == 0
+    result = read(tmp_path / "second.json")["result"]
+    assert undocumented(result) == []
+    against, before = result["against"], read(tmp_path / "first.json")["result"]
+    for name, entry in (("average", against), *against["domains"].items()):
+        mine, theirs = (
+            found["average"] if name == "average" else found["domains"][name]
+            for found in (result, before)
+        )
+        expected = mine["bits_per_byte"] - theirs["bits_per_byte"]
+        assert entry["difference"] == pytest.approx(expected)
+        assert entry["low"] < entry["difference"] < entry["high"]
+    assert against["verdict"] == "better"
+    assert "Against first.parquet, on the mean over domains by document: better, -" in text
+    assert "\n  odd: better, -" in text
+
+    (tmp_path / texts).write_text(content.split("\n")[0] + "\n", encoding="utf-8")
+    status, text, errors = evaluate(*command, *versus, "--output", "third.json")
+    assert status == 2
+    assert "expected the same documents" in errors
+    assert "against" not in read(tmp_path / "third.json")["result"], "the result isn't lost"
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_texts_that_are_not_used_are_counted_and_an_empty_domain_is_refused(
     evaluate: Evaluate, model: str, texts: str, tmp_path: Path
 ) -> None:
@@ -314,9 +356,13 @@ def test_a_damaged_configuration_is_named(
         ),
         (
             ["mmlu", "--model", "model", "--data", "questions", "--against", "questions"],
-            "expected the Parquet file beside an evaluation's JSON",
+            "expected the Parquet file beside the JSON of an evaluation of this kind",
         ),
         (["perplexity", "--model", "model", "--data", "nowhere"], "path nowhere: does not exist"),
+        (
+            ["perplexity", "--model", "model", "--data", "x", "--against", "questions"],
+            "expected the Parquet file beside the JSON",
+        ),
         (["harness", "--model", "model", "--tasks", "no_such_task"], "fix: "),
         (["no-such-study"], "study 'no-such-study'"),
     ],

@@ -1,6 +1,7 @@
 """`curricle evaluate`: a study's targets, or any model by itself."""
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,14 @@ import click
 
 from curricle.commands import evaluation_text as text
 from curricle.commands.evaluation_inputs import ModelFolder, held_out_dataset, open_model
-from curricle.commands.evaluation_judgement import compare, judge, read_rows
+from curricle.commands.evaluation_judgement import (
+    DOCUMENT_COLUMNS,
+    QUESTION_COLUMNS,
+    compare_answers,
+    compare_losses,
+    judge,
+    read_rows,
+)
 from curricle.commands.evaluation_options import evaluation_options
 from curricle.commands.evaluation_work import Work
 from curricle.core.tokenizer_file import TOKENIZER
@@ -50,6 +58,9 @@ _data_option = click.option(
 _tokens_option = click.option(
     "--tokens-per-domain", type=click.IntRange(min=1), help="Read at most so many; default: all."
 )
+_against_option = click.option(
+    "--against", type=click.Path(path_type=Path), help="Rows of another model, to compare with."
+)
 _dry_run_option = click.option("--dry-run", is_flag=True, help="Print what it would take.")
 
 
@@ -61,6 +72,7 @@ _dry_run_option = click.option("--dry-run", is_flag=True, help="Print what it wo
     type=click.IntRange(min=1),
     help="Tokens that each later window of a long document predicts; default: the context.",
 )
+@_against_option
 @_dry_run_option
 @evaluation_options("perplexity")
 def perplexity(
@@ -70,6 +82,7 @@ def perplexity(
     data: str,
     tokens_per_domain: int | None,
     stride: int | None,
+    against: Path | None,
     dry_run: bool,
 ) -> None:
     """Perplexity and bits per byte of held-out documents, per domain.
@@ -89,12 +102,15 @@ def perplexity(
             work.show(_perplexity_plan(spec, found, held_out), text.plan_text)
         return
     work.check()
+    others = None if against is None else read_rows(against, DOCUMENT_COLUMNS)
     held_out = held_out_dataset(data, found, tokens_per_domain, work.folder / "dataset")
     with work.running() as (folder, progress):
         inputs = _inputs(found, folder, validation=held_out)
         result = job.perplexity(spec, inputs, folder, work.placement, progress)
+    rows = read_rows(folder / job.ROWS, DOCUMENT_COLUMNS)
     settings = {"data": data, "tokens_per_domain": tokens_per_domain, "stride": stride}
-    work.finish(folder / job.ROWS, found, settings, result, text.perplexity_text)
+    versus = None if others is None else partial(compare_losses, rows, others, str(against))
+    work.finish(folder / job.ROWS, found, settings, result, text.perplexity_text, versus)
 
 
 @evaluate.command()
@@ -106,9 +122,7 @@ def perplexity(
 @click.option(
     "--cloze/--no-cloze", default=True, help="Bits per byte of the right choices' texts as well."
 )
-@click.option(
-    "--against", type=click.Path(path_type=Path), help="Rows of another model, to compare with."
-)
+@_against_option
 @_dry_run_option
 @evaluation_options("mmlu")
 def mmlu(
@@ -140,16 +154,15 @@ def mmlu(
         work.show(job.estimate(spec, loaded, found.tokenizer, questions), text.plan_text)
         return
     work.check()
-    others = None if against is None else read_rows(against)
+    others = None if against is None else read_rows(against, QUESTION_COLUMNS)
     with work.running() as (folder, progress):
         inputs = _inputs(found, folder, questions=Path(data))
         facts = job.multiple_choice(spec, inputs, folder, work.placement, progress)
-    rows = read_rows(folder / job.ROWS)
+    rows = read_rows(folder / job.ROWS, QUESTION_COLUMNS)
     result = judge(facts, rows)
-    if against is not None and others is not None:
-        result["against"] = compare(rows, others, against)
     settings = {"data": data, "subjects": list(named), "shots": shots, "cloze": cloze}
-    work.finish(folder / job.ROWS, found, settings, result, text.multiple_choice_text)
+    versus = None if others is None else partial(compare_answers, rows, others, str(against))
+    work.finish(folder / job.ROWS, found, settings, result, text.multiple_choice_text, versus)
 
 
 @evaluate.command()

@@ -1,6 +1,6 @@
-"""What a multiple-choice evaluation's rows say: intervals, subjects, the verdict, a comparison."""
+"""What an evaluation's rows say: intervals, subjects, verdicts, a comparison with another model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,18 +12,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def read_rows(path: Path) -> "pd.DataFrame":
-    """The rows of an evaluation. Raises InputError if they can't be read."""
+QUESTION_COLUMNS = ("subject", "index", "answer", "prediction")
+DOCUMENT_COLUMNS = ("domain", "document", "bytes", "nats")
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> "pd.DataFrame":
+    """The rows of an evaluation, which have `columns`. Raises InputError if they can't be read."""
     import pandas as pd
 
     try:
-        return pd.read_parquet(path)
+        rows = pd.read_parquet(path)
+        if missing := [name for name in columns if name not in rows]:
+            raise ValueError(f"no column {missing[0]!r}")
     except (OSError, ValueError) as error:
         raise InputError(
             f"rows {path}: {error}",
-            expected="the Parquet file beside an evaluation's JSON",
+            expected="the Parquet file beside the JSON of an evaluation of this kind",
             fix="correct the path",
         ) from None
+    return rows
 
 
 def judge(facts: Mapping[str, Any], rows: "pd.DataFrame") -> dict[str, Any]:
@@ -45,9 +52,29 @@ def judge(facts: Mapping[str, Any], rows: "pd.DataFrame") -> dict[str, Any]:
     }
 
 
-def compare(rows: "pd.DataFrame", others: "pd.DataFrame", place: Path) -> dict[str, Any]:
-    """The model that gave `rows` against the one whose rows lie at `place`."""
+def compare_answers(rows: "pd.DataFrame", others: "pd.DataFrame", place: str) -> dict[str, Any]:
+    """The model that gave `rows` against the one whose rows lie at `place`, by question."""
     from curricle.analysis.accuracies import compare_accuracies
 
     paired = compare_accuracies(rows, others)
-    return {"rows": str(place), "verdict": paired.verdict, **asdict(paired)}
+    return {"rows": place, "verdict": paired.verdict, **asdict(paired)}
+
+
+def compare_losses(rows: "pd.DataFrame", others: "pd.DataFrame", place: str) -> dict[str, Any]:
+    """The same by document: bits per byte, on the mean over domains and in each domain."""
+    from curricle.analysis.documents import compare_documents
+    from curricle.analysis.results import AVERAGE
+
+    found = {
+        entry.domain: {
+            "documents": entry.documents,
+            "verdict": entry.verdict,
+            "difference": entry.difference.value,
+            "low": entry.difference.low,
+            "high": entry.difference.high,
+        }
+        for entry in compare_documents({"this model": [rows], place: [others]}, place)
+        if entry.difference is not None
+    }
+    average = found.pop(AVERAGE)
+    return {"rows": place, **average, "domains": found}

@@ -60,7 +60,8 @@ def perplexity_text(result: Mapping[str, Any]) -> str:
         for name, entry in zip(names, entries, strict=True)
     ]
     documents = result["overall"]["documents"]
-    return align(f"{documents:,} documents of {len(domains)} domains", lines)
+    verdict = _losses_against(result["against"]) if "against" in result else ""
+    return align(f"{documents:,} documents of {len(domains)} domains", lines, verdict)
 
 
 def sharpness_text(result: Mapping[str, Any]) -> str:
@@ -116,6 +117,17 @@ def _against(other: Mapping[str, Any]) -> str:
         f"Against {other['rows']}: {other['verdict']}, {points} ({interval}; "
         f"p = {other['p_value']:.2g})."
     )
+
+
+def _losses_against(other: Mapping[str, Any]) -> str:
+    def told(entry: Mapping[str, Any]) -> str:
+        low, high = entry["low"], entry["high"]
+        interval = "" if low is None else f" ({low:+.4f} to {high:+.4f})"
+        return f"{entry['verdict']}, {entry['difference']:+.4f} bits per byte{interval}"
+
+    mean = "on the mean over domains " if other["domains"] else ""
+    first = f"Against {other['rows']}, {mean}by document: {told(other)}."
+    return "\n".join([first, *(f"  {name}: {told(e)}" for name, e in other["domains"].items())])
 
 
 def _interval(entry: Mapping[str, Any]) -> str:

@@ -125,11 +125,18 @@ class Work:
         settings: Mapping[str, Any],
         result: Mapping[str, Any],
         render: Render,
+        versus: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
         """Write, show and log the result, and rows if there are any; drop what was unfinished.
 
-        Raises JobError, with everything written, if the result can't be logged.
+        `versus` makes its comparison with another model, under `against`. Raises InputError if it
+        can't, and JobError if the result can't be logged, with everything else written.
         """
+        problem = None
+        try:
+            result = {**result, "against": versus()} if versus else result
+        except InputError as error:
+            problem = error
         content = {
             "evaluation": self.name,
             "curricle": __version__,
@@ -147,6 +154,8 @@ class Work:
         self.show(content, lambda written: render(written["result"]))
         if self.mlflow:
             self._log(self.mlflow, model, settings, result)
+        if problem:
+            raise problem
 
     def _log(
         self, uri: str, model: ModelFolder, settings: Mapping[str, Any], result: Mapping[str, Any]
