@@ -1,7 +1,8 @@
 """Our language models behind lm-evaluation-harness's interface; needs the extra `harness`."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,37 +12,55 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tokenizers import Tokenizer
 
 from curricle.core.errors import InputError, JobError
+from curricle.core.plain import fingerprint
 from curricle.models.language_model import LanguageModel
 from curricle.models.log_likelihoods import Floats, Request, make_request, make_requests, score
+from curricle.models.unfinished import State, Unfinished
 
 GENERATED_TOKENS = 256
+# Requests of one task that are answered at once: the examples before them are read once for all,
+# and an interruption loses no more.
+REQUESTS_AT_ONCE = 1024
+
+Progress = Callable[[int, int], None]
 
 
 class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
     """A model and its tokenizer, as the harness's tasks ask them.
 
     `end_of_text` stands before texts without a context and ends what is generated. Log-likelihoods
-    equal those of the harness's own Hugging Face model; generation is greedy.
+    equal those of the harness's own Hugging Face model; generation is greedy. Answers are kept in
+    `unfinished`, by what was asked, and aren't worked out again; `progress` is told how many of the
+    requests of one kind are done.
     """
 
-    def __init__(self, model: LanguageModel, tokenizer: Tokenizer, end_of_text: int) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        tokenizer: Tokenizer,
+        end_of_text: int,
+        unfinished: Unfinished | None = None,
+        progress: Progress | None = None,
+    ) -> None:
         super().__init__()
         self._model, self._tokenizer, self._end_of_text = model, tokenizer, end_of_text
+        self._unfinished, self._progress = unfinished, progress
+        snapshot = unfinished.restore() if unfinished else None
+        self._answers: dict[str, Any] = snapshot.facts["answers"] if snapshot else {}
 
     def loglikelihood(
         self, requests: Sequence[Instance], disable_tqdm: bool = False
     ) -> list[tuple[float, bool]]:
         """Log-likelihood of each continuation, and whether it is what greedy decoding gives."""
         del disable_tqdm
-        by_task: dict[str, list[int]] = defaultdict(list)
-        for index, request in enumerate(requests):
-            by_task[str(request.task_name)].append(index)
         answers: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
-        for indices in by_task.values():  # examples before a question are shared within a task
-            found = score(self._model, self._requests([requests[i].args for i in indices]))
-            _refuse_nan(found.log_likelihood)
-            for index, value, greedy in zip(indices, *found, strict=True):
-                answers[index] = (float(value), bool(greedy))
+        done = 0
+        for indices in _parts(requests):
+            texts = [requests[i].args for i in indices]
+            for index, (value, greedy) in zip(indices, self._scored(texts), strict=True):
+                answers[index] = (value, greedy)
+            done += len(indices)
+            self._tell(done, len(requests))
         return answers
 
     def loglikelihood_rolling(
@@ -49,12 +68,50 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
     ) -> list[float]:
         """Log-likelihood of whole texts, in the harness's own windows."""
         del disable_tqdm
-        return [self._rolling(request.args[0]) for request in requests]
+        return self._one_by_one(self._rolling, requests)
 
     def generate_until(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
         """What greedy decoding writes up to the first of the request's stop words."""
         del disable_tqdm
-        return [self._generate(*request.args) for request in requests]
+        return self._one_by_one(self._generate, requests)
+
+    def _one_by_one(self, answer: Callable[..., Any], requests: Sequence[Instance]) -> list[Any]:
+        answers = []
+        for done, request in enumerate(requests, start=1):
+            asked = [str(request.request_type), *request.args]
+            answers.append(self._known(asked, partial(answer, *request.args)))
+            self._tell(done, len(requests))
+        return answers
+
+    def _scored(self, texts: Sequence[tuple[str, str]]) -> list[tuple[float, bool]]:
+        """Log-likelihoods of one task's continuations, and whether they are the greedy ones."""
+
+        def answer() -> list[tuple[float, bool]]:
+            found = score(self._model, self._requests(texts))
+            _refuse_nan(found.log_likelihood)
+            pairs = zip(*found, strict=True)
+            return [(float(value), bool(greedy)) for value, greedy in pairs]
+
+        found: list[tuple[float, bool]] = self._known(["continuations", *texts], answer)
+        return found
+
+    def _known(self, asked: Sequence[Any], answer: Callable[[], Any]) -> Any:
+        """The answer, JSON values, to what is `asked`; worked out if it isn't known yet.
+
+        Raises InterruptedJobError if the job is to stop.
+        """
+        key = fingerprint(asked)
+        if key not in self._answers:
+            self._answers[key] = answer()
+            if self._unfinished:
+                count = len(self._answers)
+                state: State = {}, {"answers": self._answers}
+                self._unfinished.look(count, f"{count} parts of the tasks", lambda: state)
+        return self._answers[key]
+
+    def _tell(self, done: int, total: int) -> None:
+        if self._progress:
+            self._progress(done, total)
 
     def _requests(self, texts: Sequence[tuple[str, str]]) -> list[Request]:
         alone = {text: self._after_nothing("".join(text)) for text in texts if not text[0].strip()}
@@ -125,6 +182,16 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
             if any(stop in text for stop in stops):
                 break
         return min((text.split(stop)[0] for stop in stops), key=len, default=text)
+
+
+def _parts(requests: Sequence[Instance]) -> Iterator[list[int]]:
+    """Places of requests of one task at a time, as many as are answered at once."""
+    by_task: dict[str, list[int]] = defaultdict(list)
+    for index, request in enumerate(requests):
+        by_task[str(request.task_name)].append(index)
+    for indices in by_task.values():
+        for start in range(0, len(indices), REQUESTS_AT_ONCE):
+            yield indices[start : start + REQUESTS_AT_ONCE]
 
 
 def _refuse_nan(values: Floats | torch.Tensor) -> None:

@@ -1,6 +1,8 @@
 """The adapter against lm-evaluation-harness's own Hugging Face model."""
 
 import json
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,10 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 from curricle.cli import main
+from curricle.models import harness, interruption, log_likelihoods
 from curricle.models.harness import HarnessModel
+from curricle.models.placement import Placement
+from curricle.models.unfinished import Unfinished
 
 
 @pytest.fixture(scope="module", params=["gpt2", "llama-grouped"])
@@ -121,9 +126,9 @@ def test_what_cannot_be_generated_is_refused(
         ours.generate_until(instances("generate_until", ("Licensed", settings)))
 
 
-def test_the_command_runs_a_task_of_ones_own(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def command(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The command line that runs a task of one's own, six questions of two choices."""
     monkeypatch.chdir(tmp_path)
     rows = [{"question": f"{i}?", "choices": ["yes", "no"], "answer": i % 2} for i in range(6)]
     data = "".join(json.dumps(row) + "\n" for row in rows)
@@ -141,12 +146,77 @@ def test_the_command_runs_a_task_of_ones_own(
     }
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks" / "made_up.yaml").write_text(json.dumps(task), encoding="utf-8")
-    command = ["evaluate", "harness", "--model", str(folder), "--threads", "1"]
+    options = ["--threads", "1", "--tasks", "made_up", "--include-path", "tasks"]
+    return ["evaluate", "harness", "--model", str(folder), *options]
+
+
+def run(*arguments: str) -> object:
     with pytest.raises(SystemExit) as caught:
-        main([*command, "--tasks", "made_up", "--include-path", "tasks", "--output", "h.json"])
-    assert caught.value.code == 0
+        main(list(arguments))
+    return caught.value.code
+
+
+def test_the_command_runs_a_task_of_ones_own(command: list[str], tmp_path: Path) -> None:
+    assert run(*command, "--output", "h.json") == 0
     result = json.loads((tmp_path / "h.json").read_text(encoding="utf-8"))["result"]
     table = pq.read_table(tmp_path / "h.parquet").to_pandas()
     accuracy = table.loc[table["metric"] == "acc", "value"]
     assert len(accuracy) == 6
     assert result["tasks"]["made_up"]["acc"]["value"] == pytest.approx(accuracy.mean())
+
+
+def test_what_was_answered_before_ctrl_c_is_not_asked_again(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harness, "REQUESTS_AT_ONCE", 4)  # of twelve
+    assert run(*command, "--output", "whole.json") == 0
+    score, calls = log_likelihoods.score, 0
+
+    def interrupted(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            signal.raise_signal(signal.SIGINT)
+        return score(*arguments)
+
+    monkeypatch.setattr(harness, "score", interrupted)
+    monkeypatch.setattr(interruption, "_requested", threading.Event())
+    assert run(*command, "--output", "parts.json") == 130
+    monkeypatch.setattr(interruption, "_requested", threading.Event())
+    assert run(*command, "--output", "parts.json") == 0
+    assert calls == 3
+    whole, parts = (
+        json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))["result"]
+        for name in ("whole", "parts")
+    )
+    assert parts == whole
+    rows = [pq.read_table(tmp_path / f"{name}.parquet") for name in ("whole", "parts")]
+    assert rows[0].equals(rows[1])
+
+
+def test_generated_and_rolling_answers_are_known_again(
+    folder: Path, ours: HarnessModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"until": ["\n\n"], "max_gen_toks": 4}
+    texts = instances("generate_until", ("Licensed", settings), ("Copyright", settings))
+    rolling = instances("loglikelihood_rolling", ("Hi",), (TEXT[:50],))
+    placement = Placement(unfinished=str(tmp_path / "kept"), snapshot_seconds=0.0)
+    told: list[tuple[int, int]] = []
+
+    def model() -> HarnessModel:
+        kept = Unfinished(placement, "of this model", tmp_path)
+        inner = (ours._model, ours._tokenizer, ours._end_of_text)
+        return HarnessModel(*inner, kept, lambda done, total: told.append((done, total)))
+
+    first = model()
+    found = first.generate_until(texts), first.loglikelihood_rolling(rolling)
+    assert found == (ours.generate_until(texts), ours.loglikelihood_rolling(rolling))
+    assert told == [(1, 2), (2, 2)] * 2
+    second = model()
+
+    def unexpected(*_: object) -> None:
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr(HarnessModel, "_rolling", unexpected)
+    monkeypatch.setattr(HarnessModel, "_generate", unexpected)
+    assert (second.generate_until(texts), second.loglikelihood_rolling(rolling)) == found

@@ -226,8 +226,9 @@ def harness(
     found = open_model(model, tokenizer)
     work.check()
     names = [name.strip() for name in tasks.split(",")]
-    with work.running() as (folder, _):
-        result = run_tasks(found, work.placement, names, shots, limit, include_path, folder)
+    with work.running() as (folder, progress):
+        where = (work.placement, names, shots, limit, include_path, folder, progress)
+        result = run_tasks(found, *where)
     settings = {"tasks": names, "shots": shots, "limit": limit}
     work.finish(folder / "rows.parquet", found, settings, result, text.harness_text)
 

@@ -2,7 +2,7 @@
 
 import importlib
 import importlib.metadata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,13 @@ def run_tasks(
     limit: int | None,
     include_path: Path | None,
     folder: Path,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Run `tasks` and write a row per document and metric to `rows.parquet` in `folder`.
 
-    Returns the harness's version, and each task's metrics with their standard errors. Raises
-    InputError without the extra `harness`, and for an unknown task.
+    Returns the harness's version, and each task's metrics with their standard errors. What has been
+    answered before an interruption isn't asked again; `progress` is told how many requests of the
+    kind at hand are done. Raises InputError without the extra `harness`, and for an unknown task.
     """
     evaluator, manager = _harness(include_path)
     if unknown := [name for name in tasks if name not in manager.all_tasks]:
@@ -36,10 +38,15 @@ def run_tasks(
         )
     from curricle.models.harness import HarnessModel
     from curricle.models.loading import load_language_model
+    from curricle.models.unfinished import Unfinished, identity_of
 
     loaded = load_language_model(model.path).to(placement.device)
+    words = model.tokenizer.to_str()
+    identity = identity_of({"model": model.path}, words=words, end_of_text=model.end_of_text)
+    unfinished = Unfinished(placement, identity, folder)
+    asked = HarnessModel(loaded, model.tokenizer, model.end_of_text, unfinished, progress)
     found = evaluator.simple_evaluate(
-        model=HarnessModel(loaded, model.tokenizer, model.end_of_text),
+        model=asked,
         tasks=list(tasks),
         task_manager=manager,
         num_fewshot=shots,
