@@ -1,11 +1,14 @@
 """Which learning rates proxies can be trusted at: the tuned rate, the tiny ones, and their bounds.
 
-A tiny rate lies one to two orders of magnitude below the tuned standard rate of that family and
-size (arXiv 2512.24503). From above the rate is bounded by curvature: well below 1 / lambda_max of
-the validation loss's Hessian the first-order term decides. That is gradient descent's bound; Adam's
-is that of the preconditioned Hessian. From below it is bounded by rounding, which eats updates
-smaller than half a unit in a weight's last place, and by noise: where seeds don't agree, the
-recipes' differences are smaller than what the seeds change.
+A tiny rate lies an order of magnitude or more below the tuned standard rate of that family and size
+(arXiv 2512.24503 says one to two; where the right order is known, docs/results/tiny-lr.md, three
+and more rank rightly and two don't, so there is no such lower end here). From above the rate is
+bounded by curvature: well below 1 / lambda_max of the validation loss's Hessian the first-order
+term decides. That is gradient descent's bound; Adam's is that of the preconditioned Hessian. From
+below it is bounded by rounding, which eats updates smaller than half a unit in a weight's last
+place, and by noise: where seeds don't agree, the recipes' differences are smaller than what the
+seeds change. And where the first-order term decides, the ranking doesn't depend on the rate: a rate
+whose neighbours rank otherwise is not one of these, even if its seeds agree.
 """
 
 import math
@@ -19,13 +22,13 @@ from curricle.analysis import formatting
 from curricle.analysis.observations import check_columns, seed_agreement, value_matrix
 from curricle.core.errors import InputError
 
-ORDERS_BELOW = (1.0, 2.0)
+ORDERS_BELOW = 1.0
 MOST_STILL = 0.05
 """More than this share of the weights unmoved by an update means that rounding eats the signal.
 
 Not from the literature: a choice, like the next.
 """
-MINIMUM_AGREEMENT = 0.5
+MINIMUM_STABILITY = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +118,8 @@ def usable_band(table: pd.DataFrame, start: Start, recipes: Sequence[str] = ()) 
             "no finished run at any rate", expected="runs at three rates", fix="lower the rates"
         )
     standard = min(trained, key=lambda item: (item.loss, item.rate)).rate
-    high = standard * 10 ** -ORDERS_BELOW[0]
-    alive = [item.rate for item in facts if item.still_fp32 <= MOST_STILL]
-    low = max(standard * 10 ** -ORDERS_BELOW[1], min(alive, default=math.inf))
+    high = standard * 10**-ORDERS_BELOW
+    low = min((item.rate for item in facts if _is_alive(item)), default=math.inf)
     chosen, reason = _choose(facts, low, high)
     return UsableBand(
         rates=facts,
@@ -181,19 +183,50 @@ def _against(
     return (agreement if len(both) > 2 else None), flips, len(upper[0])
 
 
+def _is_alive(item: RateFacts) -> bool:
+    return item.still_fp32 <= MOST_STILL
+
+
 def _choose(facts: Sequence[RateFacts], low: float, high: float) -> tuple[float | None, str]:
-    """The rate of the band whose seeds agree best; of those that agree as well the smallest."""
+    """The rate of the band with the most stable ranking; of equally stable ones the smallest."""
     slack = 1 + 1e-9
-    inside = [item for item in facts if low / slack <= item.rate <= high * slack]
-    judged = [item for item in inside if item.seed_agreement is not None]
-    if not judged:
+    stability = {
+        item.rate: found
+        for place, item in enumerate(facts)
+        if low / slack <= item.rate <= high * slack
+        and (found := _stability(facts, place)) is not None
+    }
+    if not stability:
         return None, f"no rate between {low:.1e} and {high:.1e} was tried with success"
-    best = max(judged, key=lambda item: (round(item.seed_agreement or 0.0, 2), -item.rate))
-    agreement = best.seed_agreement or 0.0
-    reason = f"of {len(judged)} rates in the band its seeds agree best ({agreement:.2f})"
-    if agreement < MINIMUM_AGREEMENT:
+    best = max(stability, key=lambda rate: (round(stability[rate], 2), -rate))
+    reason = (
+        f"of {len(stability)} rates in the band its ranking changes least between seeds and on the "
+        f"way to the rates beside it (Spearman {stability[best]:.2f} and more)"
+    )
+    if stability[best] < MINIMUM_STABILITY:
         reason += "; too little to rank by: give the proxies more tokens or more seeds"
-    return best.rate, reason
+    return best, reason
+
+
+def _stability(facts: Sequence[RateFacts], place: int) -> float | None:
+    """The least of a rate's agreements: between its seeds, and with either rate beside it.
+
+    None without an agreement between seeds. A rate beside it says nothing if rounding has eaten it
+    or its own seeds don't agree.
+    """
+    item = facts[place]
+    found = [item.seed_agreement]
+    if place and _is_telling(facts[place - 1]):
+        found.append(facts[place - 1].next_agreement)
+    if place + 1 < len(facts) and _is_telling(facts[place + 1]):
+        found.append(item.next_agreement)
+    if item.seed_agreement is None:
+        return None
+    return min(value for value in found if value is not None)
+
+
+def _is_telling(item: RateFacts) -> bool:
+    return _is_alive(item) and (item.seed_agreement or 0.0) >= MINIMUM_STABILITY
 
 
 def _inverse(eigenvalue: float | None) -> float | None:

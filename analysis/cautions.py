@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from curricle.analysis.observations import seed_agreement, value_matrix
 from curricle.core.bootstrap import LEAST_DOCUMENTS
 
 Floats = npt.NDArray[np.float64]
@@ -151,8 +152,12 @@ def movement_cautions(
 ) -> tuple[Caution, ...]:
     """Recipes whose proxies have not moved, from columns recipe, seed, value.
 
-    `initial_losses` is the loss of the untrained model per seed: the same for all recipes.
+    `initial_losses` is the loss of the untrained model per seed: the same for all recipes. Where
+    the seeds rank the recipes alike they have moved, however little: a tiny rate needs no more.
     """
+    agreement = seed_agreement(value_matrix(table, "recipe"))
+    if agreement is not None and agreement >= MINIMUM_SEED_AGREEMENT:
+        return ()
     start = table["seed"].map(initial_losses)
     drop = (start - table["value"]) / start.abs() * (1 if lower_is_better else -1)
     mean = drop.groupby(table["recipe"]).mean()

@@ -7,8 +7,12 @@ successors (probabilities 0.7, 0.1, 0.1, 0.1) and is as frequent as any other. T
 very samples with their words shuffled, so that each clean sample has a noisy twin with the same
 counts. Held-out text is clean.
 
-Each seed has a chain, a corpus and a proxy of its own. The proxy is trained twice as long as the
-targets, on samples that no target reads; it gives learnability and the irreducible loss. Prints
+Each seed has a chain, a corpus, a proxy and an irreducible-loss model of its own. These two are
+trained twice as long as the targets, on samples that no target reads: the proxy, which gives
+learnability, on clean ones and noise as they come, the irreducible-loss model on clean ones alone,
+as the held-out text is. (One that reads noise too tells it from the first words of a sample and
+expects it there, so that the noise's excess loss grows with the target's confidence.) Rates fall to
+a tenth along a cosine, and the growing pool draws with replacement, as in the paper. Prints
 
 - the share of clean samples among the first half by learnability (expected: 95 % at least),
 - the share of clean samples that RHO-LOSS trains on after the first tenth of its run (likewise),
@@ -53,7 +57,9 @@ WORDS, SUCCESSORS, LENGTH = 128, (0.7, 0.1, 0.1, 0.1), 64
 PAIRS, HELD_OUT, HOLDOUT = 6000, 200, 0.3
 BATCH, STEPS, PROXY_STEPS, OVERSAMPLING = 16, 200, 400, 4
 WARM_UP = 0.1
-CURRICULUM = GrowingPool(start_fraction=0.25, full_at=1.0)
+CURRICULUM = GrowingPool(start_fraction=0.25, full_at=1.0, drawing="with-replacement")
+# The models that score, and the order that each is trained in.
+SCORERS = ("proxy", "irreducible")
 
 Integers = npt.NDArray[np.int64]
 
@@ -103,9 +109,9 @@ def training(seed: int, steps: int, **changes: Any) -> TrainingSpec:
     )
     optimizer = OptimizerSpec(
         learning_rate=2e-3,
-        schedule="constant",
+        schedule="cosine",
         warmup_fraction=0.05,
-        final_fraction=1.0,
+        final_fraction=0.1,
         weight_decay=0.1,
         gradient_clip=1.0,
     )
@@ -120,13 +126,15 @@ def training(seed: int, steps: int, **changes: Any) -> TrainingSpec:
     )
 
 
-def score(folder: Path, seed: int) -> tuple[TrainingSpec, ScoringSpec]:
-    """The proxy's run and the checkpoints that score, at 20, 80, 90 and 100 % of it."""
+def make_scorers(
+    folder: Path, seed: int, clean: npt.NDArray[np.bool_]
+) -> tuple[TrainingSpec, ScoringSpec]:
+    """The scoring models' run and its checkpoints, at 20, 80, 90 and 100 %; writes their orders."""
     per_step = BATCH * LENGTH
     points = tuple(round(share * PROXY_STEPS) * per_step for share in (0.2, 0.8, 0.9, 1.0))
-    samples = len(TokenDataset(folder / "dataset", LENGTH))
-    pool = partition(samples, HOLDOUT, seed, "proxy")
-    _order(folder / "proxy-order", random_order(pool, BATCH * PROXY_STEPS, seed))
+    pool = partition(len(clean), HOLDOUT, seed, "proxy")
+    for name, samples in zip(SCORERS, (pool, pool[clean[pool]]), strict=True):
+        _order(folder / f"{name}-order", random_order(samples, BATCH * PROXY_STEPS, seed))
     return (
         training(seed, PROXY_STEPS, checkpoints_at=points),
         ScoringSpec(early=points[0], late=points[1:]),
@@ -171,26 +179,25 @@ def run(folder: Path, seeds: int) -> dict[str, Any]:
     """The whole experiment; every stage on all cores."""
     places = [folder / f"seed{seed}" for seed in range(seeds)]
     clean = [make_corpus(place, seed) for seed, place in enumerate(places)]
-    proxies = [score(place, seed) for seed, place in enumerate(places)]
+    specs = [make_scorers(place, seed, clean[seed]) for seed, place in enumerate(places)]
+    both = [
+        (name, seed, place, *specs[seed]) for name in SCORERS for seed, place in enumerate(places)
+    ]
     train_many(
         [
-            _job("train", spec, _inputs(place, "proxy-order"), place / "proxy")
-            for place, (spec, _) in zip(places, proxies, strict=True)
+            _job("train", spec, _inputs(place, f"{name}-order"), place / name)
+            for name, _, place, spec, _ in both
         ]
     )
-    parts = [
-        ScoringPart(scoring=scoring, sequence_length=LENGTH, start=0, samples=len(mine))
-        for (_, scoring), mine in zip(proxies, clean, strict=True)
-    ]
     train_many(
         [
             _job(
                 "score",
-                part,
-                {"dataset": place / "dataset", "checkpoint": place / "proxy"},
-                place / "losses",
+                _part(scoring, len(clean[seed])),
+                _scored(place, name),
+                place / f"{name}-losses",
             )
-            for place, part in zip(places, parts, strict=True)
+            for name, seed, place, _, scoring in both
         ]
     )
     first = [_use_scores(place, seed, clean[seed]) for seed, place in enumerate(places)]
@@ -209,8 +216,12 @@ def run(folder: Path, seeds: int) -> dict[str, Any]:
     }
 
 
-def _scored(folder: Path) -> dict[str, Path]:
-    return {"dataset": folder / "dataset", "checkpoint": folder / "proxy"}
+def _part(scoring: ScoringSpec, samples: int) -> ScoringPart:
+    return ScoringPart(scoring=scoring, sequence_length=LENGTH, start=0, samples=samples)
+
+
+def _scored(folder: Path, scorer: str) -> dict[str, Path]:
+    return {"dataset": folder / "dataset", "checkpoint": folder / scorer}
 
 
 def _job(kind: str, spec: Any, inputs: dict[str, Path], output: Path) -> Job:
@@ -220,14 +231,21 @@ def _job(kind: str, spec: Any, inputs: dict[str, Path], output: Path) -> Job:
 
 def _use_scores(folder: Path, seed: int, clean: npt.NDArray[np.bool_]) -> float:
     """Write scores and orders; the clean share of the first half by learnability."""
-    losses_CN = whole_losses(np.load(folder / "losses" / "losses.npy"), LENGTH)
     unseen = partition(len(clean), HOLDOUT, seed, "target")
-    scores = proxy_scores(losses_CN, best_checkpoint(losses_CN, unseen))
+    held_out = unseen[clean[unseen]]
+    proxy, irreducible = (_scores(folder, name, held_out) for name in SCORERS)
+    scores = {**proxy, "irreducible_loss": irreducible["irreducible_loss"]}
     (folder / "scores").mkdir()
     write_scores(folder / "scores", ["chain"] * len(clean), scores)
     pool = make_orders(folder, seed, scores["learnability"])
     ranked = pool[np.argsort(-scores["learnability"][pool], kind="stable")]
     return float(clean[ranked[: clean[pool].sum()]].mean())
+
+
+def _scores(folder: Path, scorer: str, unseen: Integers) -> dict[str, npt.NDArray[np.float64]]:
+    """All scores by one of the models; its best checkpoint is the best one on `unseen` samples."""
+    losses_CN = whole_losses(np.load(folder / f"{scorer}-losses" / "losses.npy"), LENGTH)
+    return proxy_scores(losses_CN, best_checkpoint(losses_CN, unseen))
 
 
 def _target(folder: Path, seed: int, arm: str) -> Job:

@@ -23,6 +23,7 @@ from pydantic import TypeAdapter
 from curricle.core.jobs import ModelSpec, OptimizerSpec, TrainingSpec
 from curricle.core.order_file import Order, write_order
 from curricle.core.token_dataset import DatasetWriter, TokenDataset, TokenizedDocument
+from curricle.models.devices import training_kernels
 from curricle.models.placement import Placement
 from curricle.models.training import TrainingRun
 from curricle.models.training_inputs import open_inputs
@@ -109,11 +110,12 @@ def seconds_of(spec: TrainingSpec, inputs: dict[str, Path], order: Path, device:
         data = open_inputs(spec, {**inputs, "order": order}, placement)
         run = TrainingRun(spec, data, Path(output), placement)
         run.resume()
-        started = time.perf_counter()
-        run.fit()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter() - started
+        with training_kernels(device):
+            started = time.perf_counter()
+            run.fit()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            return time.perf_counter() - started
 
 
 def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:

@@ -8,7 +8,8 @@ one trained for a minute on the set's validation questions, so that it has learn
 letters. Each is asked by both programs, one after the other, each in a process of its own: the
 harness its `mmlu` tasks, curricle `evaluate mmlu` with the letters alone, which is the same work,
 and as it is, with the answers in cloze form as well. Seconds of wall clock and of CPU time, and the
-peak resident memory, are those of whole processes, from start to end.
+peak resident memory, are those of whole processes, from start to end. With `--form cloze` the
+harness's `mmlu_continuation` tasks stand beside our log-likelihoods of the right answers' texts.
 """
 
 import argparse
@@ -54,10 +55,9 @@ def main() -> None:
     """Print the table."""
     settings = parse()
     questions = read_questions(settings.data)
+    columns, rows_of = FORMS[settings.form]
     print(f"{settings.threads} thread(s), batch size of the harness {settings.batch_size}\n")
-    print("| model | context | cut | equal predictions | largest difference, nats |", end="")
-    print(" program | s | times | CPU s | times | MiB |")
-    print("|" + "---|" * 11)
+    print(f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", sep="\n")
     with tempfile.TemporaryDirectory(dir=settings.folder) as scratch:
         folder = Path(scratch)
         write_peer_data(questions, folder / "data")
@@ -65,15 +65,15 @@ def main() -> None:
             for name in settings.models:
                 steps = settings.steps if name == "trained" else 0
                 model = make_model(questions, settings.tokenizer, length, steps, folder)
-                for row in compare(name, length, model, settings, folder):
+                for row in rows_of(name, length, model, settings, folder):
                     print("| " + " | ".join(map(str, row)) + " |", flush=True)
 
 
-def compare(
+def compare_letters(
     name: str, length: int, model: Path, settings: argparse.Namespace, folder: Path
 ) -> Iterator[list[object]]:
     """A row each for the harness, our letters alone, and all that we measure."""
-    peer, theirs = run_peer(model, settings, folder)
+    peer, theirs = run_peer(model, "default", settings, folder)
     expected = np.concatenate([peer["log_likelihoods"][x] for x in sorted(settings.subjects)])
     yield [name, length, "", "", "", f"lm-eval {peer['version']}", *cells(theirs, theirs)]
     for label, option in (("curricle, letters", "--no-cloze"), ("curricle", "--cloze")):
@@ -83,6 +83,34 @@ def compare(
         cut = int(rows["truncated"].to_numpy().sum())
         parity = [f"{equal} of {len(expected)}", f"{np.abs(found - expected).max():.1e}"]
         yield [name, length, cut, *parity, label, *cells(ours, theirs)]
+
+
+def compare_cloze(
+    name: str, length: int, model: Path, settings: argparse.Namespace, folder: Path
+) -> Iterator[list[object]]:
+    """One row: how far the right answers' log-likelihoods are from the harness's."""
+    peer, _ = run_peer(model, "continuation", settings, folder)
+    expected = np.concatenate([peer["log_likelihoods"][x] for x in sorted(settings.subjects)])
+    rows, _ = run_ours(model, "--cloze", settings, folder)
+    right = [LETTERS.index(letter) for letter in rows["answer"].to_pylist()]
+    found = -rows["answer_nats"].to_numpy()
+    differences = np.abs(found - expected[np.arange(len(right)), right])
+    yield [name, length, f"lm-eval {peer['version']}", len(right), f"{differences.max():.1e}"]
+
+
+FORMS = {
+    "letters": (
+        (
+            *("model", "context", "cut", "equal predictions", "largest difference, nats"),
+            *("program", "s", "times", "CPU s", "times", "MiB"),
+        ),
+        compare_letters,
+    ),
+    "cloze": (
+        ("model", "context", "program", "answers", "largest difference, nats"),
+        compare_cloze,
+    ),
+}
 
 
 def cells(usage: Usage, reference: Usage) -> list[str]:
@@ -96,8 +124,10 @@ def cells(usage: Usage, reference: Usage) -> list[str]:
     ]
 
 
-def run_peer(model: Path, settings: argparse.Namespace, folder: Path) -> tuple[Any, Usage]:
-    """The harness's log-likelihoods."""
+def run_peer(
+    model: Path, form: str, settings: argparse.Namespace, folder: Path
+) -> tuple[Any, Usage]:
+    """The harness's log-likelihoods; `form` as `lm_eval_peer.py` has it."""
     task = {
         "model": str(model),
         "data": str(folder / "data"),
@@ -106,7 +136,7 @@ def run_peer(model: Path, settings: argparse.Namespace, folder: Path) -> tuple[A
         "threads": settings.threads,
         "batch_size": settings.batch_size,
         "device": settings.device,
-        "form": "default",
+        "form": form,
     }
     (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
     result = folder / "peer.json"
@@ -218,6 +248,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--peer-python", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True, help="MMLU")
     parser.add_argument("--tokenizer", type=Path, required=True, help="folder with tokenizer.json")
+    parser.add_argument("--form", choices=FORMS, default="letters")
     parser.add_argument("--contexts", type=int, nargs="+", default=[2048, 512])
     parser.add_argument("--models", nargs="+", default=["random", "trained"])
     parser.add_argument("--subjects", type=lambda text: text.split(","), default=SUBJECTS)

@@ -17,8 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,14 @@ def timed(work: Callable[[], object]) -> dict[str, float]:
     return {"wall": after[0] - before[0], "processor": after[1] - before[1]}
 
 
-def many_tasks() -> dict[str, Any]:
-    """Tasks of the kind that makes steps, mapped by a flow that has begun, set up as a study is."""
+def many_tasks(folder: Path) -> dict[str, Any]:
+    """Tasks of the kind that makes steps, mapped by a flow that has begun, set up as a study is.
+
+    Prefect's database lies in `folder`.
+    """
     from curricle.environment import configure
 
-    configure(Path(tempfile.mkdtemp()))
+    configure(folder)
     from prefect import flow, task
     from prefect.cache_policies import NO_CACHE
     from prefect.task_runners import ThreadPoolTaskRunner
@@ -82,24 +85,26 @@ def bare_study(study: str, overrides: list[str]) -> dict[str, float]:
 
         session.store.produce(step.request, build)
 
-    def waves() -> Iterator[list[Step]]:
-        """Steps whose inputs are there; a ranking shows which come next."""
-        while True:
-            every = [step for steps in plan.layout(session.store).values() for step in steps]
-            missing = [step for step in every if not session.store.exists(step.artifact)]
-            if not missing:
-                return
-            yield [
-                step
-                for step in missing
-                if all(session.store.exists(item.artifact) for item in step.inputs.values())
-            ]
+    def missing() -> list[Step]:
+        """What isn't there yet; a ranking shows which steps come next."""
+        every = [step for steps in plan.layout(session.store).values() for step in steps]
+        return [step for step in every if not session.store.exists(step.artifact)]
 
     def all_steps() -> None:
         pool: JobPool = session.pool
+        begun: dict[str, Future[None]] = {}
         with ThreadPoolExecutor(pool.size + 2) as threads:
-            for wave in waves():
-                list(threads.map(make, wave))
+            while left := missing():
+                for step in left:
+                    ready = all(
+                        session.store.exists(item.artifact) for item in step.inputs.values()
+                    )
+                    if ready and str(step.artifact) not in begun:
+                        begun[str(step.artifact)] = threads.submit(make, step)
+                done, _ = wait(begun.values(), return_when=FIRST_COMPLETED)
+                begun = {name: future for name, future in begun.items() if future not in done}
+                for future in done:
+                    future.result()
         session.close(finished=True)
 
     return timed(all_steps)
@@ -113,11 +118,10 @@ def orchestrated_study(study: str, overrides: list[str]) -> dict[str, float]:
     return timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
 
 
-def compared(study: str, overrides: list[str]) -> dict[str, Any]:
-    """Both ways, and the share that orchestration adds."""
-    with tempfile.TemporaryDirectory() as folder:
-        bare = bare_study(study, [*overrides, f"store={folder}/bare"])
-        whole = orchestrated_study(study, [*overrides, f"store={folder}/whole"])
+def compared(study: str, overrides: list[str], folder: Path) -> dict[str, Any]:
+    """Both ways, into stores in `folder`, and the share that orchestration adds."""
+    bare = bare_study(study, [*overrides, f"store={folder}/bare"])
+    whole = orchestrated_study(study, [*overrides, f"store={folder}/whole"])
     added = {key: whole[key] / bare[key] - 1 for key in ("wall", "processor")}
     return {"bare": bare, "orchestrated": whole, "added": added}
 
@@ -130,8 +134,12 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     options = parser.parse_args()
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
-    alone = options.what == "tasks"
-    result = many_tasks() if alone else compared(options.study, options.overrides)
+    # Prefect's server, which ends after this process' own code, still writes there.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        if options.what == "tasks":
+            result = many_tasks(Path(folder))
+        else:
+            result = compared(options.study, options.overrides, Path(folder))
     print(json.dumps(result, indent=1))
 
 

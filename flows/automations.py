@@ -17,7 +17,7 @@ from curricle.tasks.outcome import DEGRADED
 
 SILENCE = timedelta(seconds=90)
 FINISHED = ("Completed", DEGRADED, "Failed", "Crashed")
-ENDED = (*FINISHED, "Cancelled", "Paused", "AwaitingRetry")
+ENDED = (*FINISHED, "Cancelled", "Paused", "Suspended", "AwaitingRetry")
 SUBJECT = "{{ flow_run.name }}: {{ flow_run.state.name }}"
 # The address is known to a server that has been told its own, in PREFECT_UI_URL.
 BODY = "{{ flow_run.state.message or '' }}\n{{ flow_run|ui_url or '' }}"

@@ -1,6 +1,7 @@
 """Server processes of ours: started, waited for until they answer, and ended together."""
 
 import contextlib
+import ipaddress
 import os
 import signal
 import socket
@@ -129,6 +130,14 @@ def mlflow_server(
         f"{address}/health",
         page or (lambda: address),
     )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what listens there is for this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def check_port(name: str, host: str, port: int) -> None:

@@ -11,6 +11,7 @@ from curricle.core.store import Store
 from curricle.flows.server_processes import (
     check_port,
     ended_together,
+    is_loopback,
     mlflow_server,
     prefect_server,
 )
@@ -28,8 +29,15 @@ def serve_pages(
 ) -> None:
     """Start both servers, announce their addresses, and end them when interrupted.
 
-    Raises InputError if a port is taken, CurricleError if a server doesn't answer.
+    Raises InputError if a port is taken, or for a host beyond loopback, since these servers ask
+    nobody who he is; CurricleError if one doesn't answer.
     """
+    if not is_loopback(host):
+        raise InputError(
+            f"--host {host}",
+            expected="an address of this machine alone, such as 127.0.0.1",
+            fix="reach it through a tunnel, or start curricle up, whose servers ask for passwords",
+        )
     folder = state_folder(study)
     if not folder.exists():
         raise InputError(

@@ -12,6 +12,7 @@ from prefect.utilities.urls import url_for
 
 from curricle.core.errors import JobError
 from curricle.flows.artifacts import show_link
+from curricle.flows.requeue import requeue_if_terminated
 from curricle.tasks.outcome import DEGRADED, describe_failures
 from curricle.tasks.page import StudyPage
 from curricle.tasks.plans import plan_of
@@ -49,6 +50,8 @@ def stage(
             with open_session(study, overrides or []) as session:
                 plan: Any = session.results.setdefault("plan", plan_of(session.study))
                 check_budget(plan, session.store)
+                if name != "prepare":
+                    session.check_devices()
                 if "flow" not in session.results:
                     session.results["flow"] = name
                     run_id = flow_run.get_id()
@@ -73,6 +76,7 @@ def stage(
             flow_run_name=f"{name} {{study}}",
             task_runner=runner,
             persist_result=False,
+            on_crashed=[requeue_if_terminated],
         )(run)
 
     return decorate

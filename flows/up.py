@@ -5,7 +5,6 @@ Databases are SQLite files in a folder, or what Prefect's and MLflow's own varia
 in a command line. Artifacts lie in the store, a folder or an object store.
 """
 
-import ipaddress
 import os
 import sys
 import time
@@ -24,6 +23,7 @@ from curricle.flows.server_processes import (
     Servers,
     check_port,
     ended_together,
+    is_loopback,
     mlflow_server,
     prefect_server,
 )
@@ -95,7 +95,7 @@ def bring_up(platform: Platform, announce: Callable[[str], None]) -> None:
 
 def check_authentication(host: str) -> None:
     """Raise InputError for a host beyond loopback unless both servers ask who is there."""
-    if _is_loopback(host):
+    if is_loopback(host):
         return
     missing = [name for name in AUTHENTICATION if not os.environ.get(name)]
     if missing:
@@ -104,13 +104,6 @@ def check_authentication(host: str) -> None:
             expected=f"{missing[0]} in the environment: {AUTHENTICATION[missing[0]]}",
             fix=f"set {', '.join(missing)}, or listen on 127.0.0.1",
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _reachable(host: str) -> str:
@@ -123,7 +116,7 @@ def _places(platform: Platform) -> Iterator[str]:
         yield from ("--backend-store-uri", f"sqlite:///{platform.folder / 'mlflow.db'}")
     if "MLFLOW_ARTIFACTS_DESTINATION" not in os.environ:
         yield from ("--artifacts-destination", str(platform.folder / "mlflow-artifacts"))
-    if not _is_loopback(platform.host):
+    if not is_loopback(platform.host):
         yield from ("--app-name", "basic-auth")
 
 

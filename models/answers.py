@@ -8,6 +8,9 @@ from typing import Any
 from curricle.core.errors import CurricleError, InputError, JobError
 from curricle.models.jobs import run_job
 
+# What a worker's line has that isn't the answer yet: the job's seconds without progress.
+STILL = "still_seconds"
+
 
 def answer(message: Mapping[str, Any]) -> dict[str, Any]:
     """Run the job of a message; whatever it raises becomes part of the answer."""

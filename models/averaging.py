@@ -19,7 +19,7 @@ class WeightAverage:
     """
 
     def __init__(self, spec: AveragingSpec, steps: int, parameters: Sequence[Tensor]) -> None:
-        self._first = first_averaged(spec, steps)
+        self._first = first_averaged(spec, steps) if spec.method == "last" else 0
         self._spec, self._parameters = spec, [parameter.detach() for parameter in parameters]
         self.tensors = [parameter.clone() for parameter in self._parameters]
 
@@ -29,8 +29,14 @@ class WeightAverage:
             torch._foreach_lerp_(self.tensors, self._parameters, weight)
 
     @contextlib.contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Let the model have the average for its weights; to the bit the old ones afterwards."""
+    def in_place(self, done: int) -> Iterator[None]:
+        """Let the model have the average for its weights; to the bit the old ones afterwards.
+
+        There is none yet before the first of the last checkpoints: it keeps its own until then.
+        """
+        if done < self._first:
+            yield
+            return
         self._swap()
         try:
             yield

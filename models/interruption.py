@@ -1,10 +1,15 @@
-"""The wish that a job stop: set by a signal or a closed input, looked at by loops between steps."""
+"""The wish that a job stop: set by a signal or a closed input, looked at by loops between steps.
+
+Each look shows as well that the job gets on, which loops that can't stop tell by `note_progress`.
+"""
 
 import threading
+import time
 
 from curricle.core.errors import CurricleError
 
 _requested = threading.Event()
+_progress_at = time.monotonic()
 
 
 class InterruptedJobError(CurricleError):
@@ -18,4 +23,16 @@ def request_stop() -> None:
 
 def stop_requested() -> bool:
     """Whether the job should stop at the next opportunity."""
+    note_progress()
     return _requested.is_set()
+
+
+def note_progress() -> None:
+    """Say that the job of this process is another step further."""
+    global _progress_at
+    _progress_at = time.monotonic()
+
+
+def seconds_since_progress() -> float:
+    """How long ago that was."""
+    return time.monotonic() - _progress_at

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
-from curricle.core.errors import InputError, JobError
+from curricle.core.errors import InputError, JobError, LostWorkerError
 from curricle.models.jobs import Job
 from curricle.models.placement import Placement
 from curricle.models.torchrun_worker import TorchrunWorker
@@ -60,8 +60,8 @@ class JobPool:
     def run(self, job: Job) -> dict[str, Any]:
         """Run one job on the next free worker; its facts, and the `seconds` that it took there.
 
-        Raises InputError or JobError as the job did; JobError with the worker's last log lines if
-        the process died at it, in which case another takes its place.
+        Raises InputError or JobError as the job did; LostWorkerError with the worker's last log
+        lines if the process died or hung at it, in which case another takes its place.
         """
         worker = self._next_living()
         try:
@@ -78,7 +78,7 @@ class JobPool:
             self._admit(worker if self._is_left else worker.successor())
             worker.end()
             if isinstance(problem, WorkerDiedError):
-                raise JobError(f"{job.kind} job: {problem}") from None
+                raise LostWorkerError(f"{job.kind} job: {problem}") from None
             raise
         self._idle.put(worker)
         return {**facts, "seconds": seconds}

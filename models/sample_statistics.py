@@ -28,6 +28,7 @@ from curricle.kernels.bigram_cross_entropy import (
     fit_bigram_model,
 )
 from curricle.kernels.sequence_entropy import sequence_entropy
+from curricle.models.interruption import note_progress
 from curricle.models.placement import Placement
 
 ROWS_AT_ONCE = 4096
@@ -60,6 +61,7 @@ def _measure(dataset: TokenDataset, statistics: list[Statistic], device: torch.d
     found = np.empty((len(statistics), 3, len(dataset)))
     middle = dataset.sequence_length // 2
     for start in range(0, len(dataset), ROWS_AT_ONCE):
+        note_progress()
         stop = min(start + ROWS_AT_ONCE, len(dataset))
         windows_BT1 = _windows(dataset, np.arange(start, stop, dtype=np.int64)).to(device)
         # The token between the halves is the first one's last target and the second one's context.

@@ -30,7 +30,8 @@ from curricle.core.plain import file_sha256
 from curricle.core.remote import open_filesystem, remote_errors
 
 KEPT = 2
-_DAMAGED = (ValueError, KeyError, SafetensorError, IntegrityError)
+# A JSON file of another shape raises the middle ones.
+_DAMAGED = (ValueError, KeyError, TypeError, AttributeError, SafetensorError, IntegrityError)
 _NAME = re.compile(r"(\d{12})\.json")
 _HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{32}")
 _TENSORS = re.compile(r"\d{12}\.safetensors")

@@ -241,7 +241,7 @@ class TrainingRun:
 
     def _weights_that_count(self) -> contextlib.AbstractContextManager[None]:
         """The average, where there is one, in the place of the last weights."""
-        return self.average.in_place() if self.average else contextlib.nullcontext()
+        return self.average.in_place(self.done) if self.average else contextlib.nullcontext()
 
     def _facts(self, domains: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
         spec = self.spec

@@ -12,7 +12,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import nn
 
-from curricle.core.errors import JobError
+from curricle.core.errors import IntegrityError, JobError
 from curricle.core.jobs import TrainingSpec
 from curricle.core.model_size import parameters
 from curricle.core.remote import require_room
@@ -66,7 +66,10 @@ class TrainingFiles:
             save_spec(self._output, self._spec.model)
         snapshot = self.snapshots.latest(self._output) or start
         if snapshot is not None:
-            restore_state(snapshot.tensors, model, optimizer, average)
+            try:
+                restore_state(snapshot.tensors, model, optimizer, average)
+            except IntegrityError as error:
+                raise IntegrityError(f"the state after {snapshot.step} steps: {error}") from None
         done = snapshot.step if snapshot else 0
         self._check_ranks_agree(done)
         self._taken_at = time.monotonic()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from curricle.core.errors import IntegrityError
 from curricle.models.averaging import WeightAverage
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -70,8 +71,12 @@ def restore_state(
     optimizer: torch.optim.Optimizer,
     average: WeightAverage | None,
 ) -> None:
-    """Put what `collect_state` gave back in its place. Raises KeyError if a tensor is missing."""
+    """Put what `collect_state` gave back in its place.
+
+    Raises IntegrityError if that is another run's state: a tensor is missing, or of another shape.
+    """
     named = list(model.named_parameters())
+    _check_shapes(state, named, averaged=average is not None)
     _copy((state[f"model/{name}"], parameter) for name, parameter in named)
     for name, parameter in named:
         # A fused AdamW keeps its step counts where the parameters are.
@@ -81,6 +86,19 @@ def restore_state(
     if average is not None:
         pairs = zip(named, average.tensors, strict=True)
         _copy((state[f"average/{name}"], tensor) for (name, _), tensor in pairs)
+
+
+def _check_shapes(
+    state: Mapping[str, Tensor], named: Iterable[tuple[str, Tensor]], *, averaged: bool
+) -> None:
+    parts = ("model", *MOMENTS, *(["average"] if averaged else []))
+    for name, parameter in named:
+        for part in parts:
+            found = state.get(f"{part}/{name}")
+            wanted = () if part == "step" else tuple(parameter.shape)
+            if found is None or tuple(found.shape) != wanted:
+                shape = "none" if found is None else tuple(found.shape)
+                raise IntegrityError(f"{part}/{name}: {shape}, expected a tensor of shape {wanted}")
 
 
 @torch.no_grad()

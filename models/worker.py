@@ -2,6 +2,7 @@
 
 It lives as long as its parent: when standard input closes, because the parent ended or was killed,
 or when it is asked to end (SIGTERM), the job under way leaves a snapshot and the process ends.
+While a job is under way it tells every few seconds how long that has made no progress.
 """
 
 import importlib
@@ -14,10 +15,17 @@ import threading
 import time
 from typing import IO, Any
 
-from curricle.models.answers import answer
-from curricle.models.interruption import request_stop, stop_requested
+from curricle.models.answers import STILL, answer
+from curricle.models.interruption import (
+    note_progress,
+    request_stop,
+    seconds_since_progress,
+    stop_requested,
+)
 
 SNAPSHOT_GRACE_SECONDS = 60.0
+BEAT_SECONDS = 5.0
+_busy = threading.Event()
 _busy_with_unfinished = threading.Event()
 
 
@@ -28,14 +36,19 @@ def main() -> None:
     os.dup2(2, 1)
     jobs: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_read_jobs, args=(sys.stdin, jobs), daemon=True).start()
+    lock = threading.Lock()
+    threading.Thread(target=_beat, args=(answers, lock), daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: leave())
     _warm_up()
     while not stop_requested():
         message = jobs.get()
         if message["placement"]["unfinished"] is not None:
             _busy_with_unfinished.set()
-        answers.write(json.dumps(answer(message)) + "\n")
-        answers.flush()
+        note_progress()
+        _busy.set()
+        reply = answer(message)
+        _busy.clear()
+        _tell(answers, lock, reply)
         _busy_with_unfinished.clear()
 
 
@@ -43,6 +56,19 @@ def leave() -> None:
     """End the process, once the job under way (if it can) has left a snapshot."""
     request_stop()
     threading.Thread(target=_exit_when_idle).start()
+
+
+def _beat(answers: IO[str], lock: threading.Lock) -> None:
+    while True:
+        time.sleep(BEAT_SECONDS)
+        if _busy.is_set():
+            _tell(answers, lock, {STILL: seconds_since_progress()})
+
+
+def _tell(answers: IO[str], lock: threading.Lock, line: dict[str, Any]) -> None:
+    with lock:
+        answers.write(json.dumps(line) + "\n")
+        answers.flush()
 
 
 def _exit_when_idle() -> None:

@@ -2,16 +2,20 @@
 
 import json
 import os
+import queue
 import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import IO, Any
 
-from curricle.models.answers import facts_of
+from curricle.models.answers import STILL, facts_of
 
 LOG_LINES = 20
+# A worker tells every five seconds that it lives, and every job gets on in less than half an hour.
+MOST_SILENT_SECONDS = 600.0
+MOST_STILL_SECONDS = 1800.0
 STOP_SECONDS = 90
 # glibc gives freed pages back to the kernel and faults them in again at every step; keeping them
 # made a 2-layer, 64-wide training step 1.77x faster on two cores. It acts only on new processes.
@@ -21,7 +25,7 @@ MALLOC = (
 
 
 class WorkerDiedError(Exception):
-    """The process ended without an answer."""
+    """The process ended without an answer, or hangs."""
 
 
 class WorkerProcess:
@@ -45,11 +49,11 @@ class WorkerProcess:
             start_new_session=True,
         )
         self._log: deque[str] = deque(maxlen=LOG_LINES)
+        self._told: queue.Queue[str] = queue.Queue()
         assert self._process.stderr is not None
-        self._reader = threading.Thread(
-            target=_collect, args=(self._process.stderr, self._log), daemon=True
-        )
-        self._reader.start()
+        assert self._process.stdout is not None
+        self._reader = _in_background(_collect, self._process.stderr, self._log)
+        _in_background(_pass_on, self._process.stdout, self._told)
 
     @property
     def has_ended(self) -> bool:
@@ -59,16 +63,26 @@ class WorkerProcess:
     def run(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """The facts of the job in `message`. Raises as the job did, or WorkerDiedError."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         try:
             self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()
-            line = self._process.stdout.readline()
         except OSError:
-            line = ""
+            raise WorkerDiedError(self._obituary()) from None
+        while (still := (told := self._next_told()).get(STILL)) is not None:
+            if still > MOST_STILL_SECONDS:
+                raise WorkerDiedError(f"the job has made no progress for {still:.0f} s")
+        return facts_of(told)
+
+    def _next_told(self) -> dict[str, Any]:
+        try:
+            line = self._told.get(timeout=MOST_SILENT_SECONDS)
+        except queue.Empty:
+            silence = f"no sign of life from the worker process for {MOST_SILENT_SECONDS:.0f} s"
+            raise WorkerDiedError(silence) from None
         if not line:
             raise WorkerDiedError(self._obituary())
-        return facts_of(json.loads(line))
+        told: dict[str, Any] = json.loads(line)
+        return told
 
     def stop(self) -> None:
         """Close its input and wait until it has ended."""
@@ -108,6 +122,19 @@ def worker_environment(visible: str) -> dict[str, str]:
     if visible:
         environment["CUDA_VISIBLE_DEVICES"] = visible
     return environment
+
+
+def _in_background(function: Callable[..., None], *arguments: Any) -> threading.Thread:
+    thread = threading.Thread(target=function, args=arguments, daemon=True)
+    thread.start()
+    return thread
+
+
+def _pass_on(stream: IO[str], told: "queue.Queue[str]") -> None:
+    """Each line, and an empty one at the end."""
+    for line in stream:
+        told.put(line)
+    told.put("")
 
 
 def _collect(stream: IO[str], log: deque[str]) -> None:

@@ -4,7 +4,7 @@ Unknown keys are refused. What changes a result is identity and ends in fingerpr
 `tracking` say where things are kept, `preparation` and `hardware` where work is done, and don't.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -132,15 +132,25 @@ class Study(Spec):
     @model_validator(mode="after")
     def _runs_have_room(self) -> Self:
         length, devices = self.tokenizer.sequence_length, self.hardware.devices
-        for label, training, tokens in (
-            ("proxy", self.proxy, self.proxy.tokens),
-            ("scoring", self.proxy, self.scoring.tokens),
-            ("target", self.target, self.target.tokens),
-        ):
+        for label, training, tokens in self._kinds_of_run():
             check_training(label, training, tokens=tokens, sequence_length=length, devices=devices)
         check_validation_points("proxy", self.proxy, length)
         check_validation_points("target", self.target, length)
         return self
+
+    def _kinds_of_run(self) -> Iterator[tuple[str, Training, int | None]]:
+        """By the study's key: settings of runs, and their tokens if these are known yet."""
+        for sweep in self.sweeps():
+            place = f"sweep.{sweep.name}." if sweep.name else ""
+            for setting in sweep.proxy.settings(sweep.proxy):
+                yield f"{place}proxy", sweep.proxy.at(setting), sweep.proxy.tokens
+            if (target := sweep.target) is not None:
+                tuned = target.tuning.settings(target) if target.tuning else ()
+                for setting in (target.main, *tuned):
+                    yield f"{place}target", target.at(setting), target.tokens
+        for name, schedule in self.target.schedules.items():
+            yield f"target.schedules.{name}", self.target.under(schedule), self.target.tokens
+        yield "scoring", self.proxy, self.scoring.tokens
 
     @model_validator(mode="after")
     def _sharpness_points_are_steps_apart(self) -> Self:

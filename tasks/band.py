@@ -24,6 +24,7 @@ class BandStep(Step):
 
     kind: ClassVar[str] = "ranking"
     verb: ClassVar[str] = "find the band"
+    version: ClassVar[int] = 2
     runs: tuple[TrainingStep, ...]
     start: BaselineStep
     learning_rates: tuple[float, ...]

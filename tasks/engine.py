@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
-from curricle.core.errors import InputError
+from curricle.core.errors import InputError, JobError
 from curricle.core.memory import collect_everything, collect_from_here_on, release_memory
 from curricle.recipes.specs.preparation import Preparation
 
@@ -58,20 +58,22 @@ class TaskRunnerEngine:
         self._workers = preparation.workers or len(os.sched_getaffinity(0))
         self._runner: TaskRunner[PrefectFuture[Any]] | None = None
         self._lock = threading.Lock()
+        self._is_left = False
 
     def map(self, function: Callable[[Item], Value], items: Sequence[Item]) -> Iterator[Value]:
         """The value of each item, in their order. Raises what the function raises.
 
-        Raises InputError if the engine isn't installed, or there is no cluster at the address.
+        Raises InputError if the engine isn't installed, or there is no cluster at the address, and
+        JobError for an item that isn't begun because of `leave`.
         """
         alone = self._preparation.engine == "local" and self._workers == 1
         if len(items) < 2 or alone:
-            yield from map(function, items)
+            yield from (function(item) for item in self._until_left(items))
             return
         runner, named = self._started(), work_on.with_options(name=_name_of(function))
         waiting: deque[PrefectFuture[Any]] = deque()
         try:
-            for item in items:
+            for item in self._until_left(items):
                 waiting.append(runner.submit(named, {"shard": Shard(function, item)}))
                 if len(waiting) > AHEAD * self._workers:
                     yield waiting.popleft().result()
@@ -82,6 +84,16 @@ class TaskRunnerEngine:
         finally:
             for future in waiting:
                 future.wait()
+
+    def leave(self) -> None:
+        """Begin no further item, of the maps under way too."""
+        self._is_left = True
+
+    def _until_left(self, items: Sequence[Item]) -> Iterator[Item]:
+        for item in items:
+            if self._is_left:
+                raise JobError("stopped on request")
+            yield item
 
     def close(self) -> None:
         """End the processes, or leave the cluster; another map starts anew."""

@@ -7,23 +7,43 @@ from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
+from prefect.runtime import task_run
 from prefect.utilities.annotations import quote
 
-from curricle.core.errors import JobError
+from curricle.core.errors import JobError, LostWorkerError
 from curricle.core.store import Artifact
 from curricle.tasks.progress import Stage
 from curricle.tasks.session import Session, current_session
 from curricle.tasks.step import InputFolders, Step
 from curricle.tasks.upgrade import describe_rebuilt
 
+RETRIES = 2
+RETRY_SECONDS = 5.0
+
+
+def _has_lost_its_worker(task: object, task_run: object, state: "State[Any]") -> bool:
+    """Whether Prefect shall try again: only for what another try may mend, and while all go on."""
+    del task, task_run
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, LostWorkerError) and current_session().first_error is None
+
 
 # The store is the cache: it survives the process and proves what it holds, so Prefect's is off.
-@task(cache_policy=NO_CACHE, persist_result=False)
+@task(
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_SECONDS,
+    retry_jitter_factor=1.0,
+    retry_condition_fn=_has_lost_its_worker,
+)
 def produce(step: Step, tolerated: bool = False) -> Artifact:
     """Make the step's artifact from its inputs' and return its reference.
 
-    A job that fails ends the study, unless it is `tolerated`: then the session remembers it.
+    A job whose process was killed, or hung, is tried again, from its last snapshot. One that fails
+    ends the study, unless it is `tolerated`: then the session remembers it.
     """
     session = current_session()
     if session.first_error is not None:
@@ -35,7 +55,9 @@ def produce(step: Step, tolerated: bool = False) -> Artifact:
     try:
         artifact = session.store.produce(step.request, build)
     except BaseException as error:
-        if tolerated and isinstance(error, JobError):
+        if isinstance(error, LostWorkerError) and task_run.run_count <= RETRIES:
+            pass
+        elif tolerated and isinstance(error, JobError):
             session.failures[step.label] = str(error).strip().splitlines()[-1]
         else:
             session.first_error = session.first_error or error

@@ -4,6 +4,9 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 
+from prefect import get_run_logger
+from prefect.context import FlowRunContext
+
 from curricle.core import provenance
 from curricle.core.store import Artifact, Store
 from curricle.models.placement import Placement
@@ -18,6 +21,7 @@ from curricle.tasks.progress import ProgressDisplay
 from curricle.tasks.tracking import Tracker
 from curricle.tasks.upgrade import Upgrade
 
+MOST_TOLD = 3
 _open: list["Session"] = []
 
 
@@ -56,9 +60,17 @@ class Session:
     def pool(self) -> JobPool:
         """The worker processes; started when first asked for."""
         study = self.study
-        hardware = study.hardware
-        placement = Placement(**hardware.model_dump(exclude={"workers"}))
-        return JobPool(hardware.workers, threads_of(study), placement, gpu_turn)
+        return JobPool(study.hardware.workers, threads_of(study), self.placement, gpu_turn)
+
+    @property
+    def placement(self) -> Placement:
+        """Where its jobs run."""
+        return Placement(**self.study.hardware.model_dump(exclude={"workers"}))
+
+    def check_devices(self) -> None:
+        """Raise InputError if the study asks for CUDA devices that aren't there."""
+        if self.study.hardware.accelerator == "cuda":
+            self.placement.device  # noqa: B018 - it is looked up for its error
 
     @functools.cached_property
     def engine(self) -> TaskRunnerEngine:
@@ -79,6 +91,17 @@ class Session:
         """Start the worker processes now, rather than with the first job."""
         assert self.pool.size > 0
 
+    def leave(self, reason: BaseException) -> None:
+        """Start nothing more, and let jobs under way leave a snapshot and end.
+
+        For what ends a run from outside: a cluster that wants its machine back, or Prefect's page.
+        """
+        self.first_error = self.first_error or reason
+        if "engine" in self.__dict__:
+            self.engine.leave()
+        if "pool" in self.__dict__:
+            self.pool.leave()
+
     def close(self, *, finished: bool) -> None:
         """End the workers and wait for the tracker."""
         if "engine" in self.__dict__:
@@ -86,6 +109,9 @@ class Session:
         if "pool" in self.__dict__:
             self.pool.close()
         self.tracker.close(finished=finished)
+        if self.tracker.failures and FlowRunContext.get() is not None:
+            told = "; ".join(self.tracker.failures[:MOST_TOLD])
+            get_run_logger().warning("Not logged to MLflow: %s", told)
 
 
 def current_session() -> Session:
@@ -99,18 +125,34 @@ def current_session() -> Session:
 def open_session(study: str, overrides: Sequence[str]) -> Iterator[Session]:
     """The session of a study; whoever opens one inside another shares it."""
     if _open:
-        yield _open[-1]
+        with _left_when_ended(_open[-1]):
+            yield _open[-1]
         return
     session = Session(load_any(study, overrides))
     _open.append(session)
     finished = False
     try:
-        with session.progress:
+        with session.progress, _left_when_ended(session):
             yield session
         finished = True
     finally:
         _open.pop()
         session.close(finished=finished)
+
+
+@contextlib.contextmanager
+def _left_when_ended(session: Session) -> Iterator[None]:
+    """Leave the session on SIGTERM, cancelling or suspending: Prefect's signals are no Exceptions.
+
+    Each flow does so, since a flow waits for its tasks' threads before its caller hears of the end.
+    """
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException as reason:
+        session.leave(reason)
+        raise
 
 
 def threads_of(study: AnyStudy) -> int:

@@ -84,7 +84,13 @@ class TrainingStep(Step):
     @property
     def spec(self) -> Mapping[str, Any]:
         """The job's spec."""
-        return dict(to_plain(self.training))
+        training = self.training
+        spec = dict(to_plain(training))
+        if training.validations_at and training.averaging and training.averaging.method == "last":
+            # Once such runs were validated with their first weights until the average began; no
+            # other run has changed, so the step's version stands.
+            spec["validated_before_average"] = "with the weights as they are"
+        return spec
 
     @property
     def inputs(self) -> Mapping[str, Step]:

@@ -53,6 +53,11 @@ def test_commands_are_listed_completely(curricle: Curricle) -> None:
         (["run", "quikstart"], "did you mean quickstart"),
         (["run", "quickstart", "--set", "proxy.learning_rates=[-1e-4]"], "greater than 0"),
         (["run", "quickstart", "--set", "store=/proc/nowhere"], "store /proc/nowhere"),
+        (["ui", "quickstart", "--host", "0.0.0.0"], "expected an address of this machine alone"),
+        (
+            ["run", "quickstart", "--set", "hardware={accelerator: cuda, devices: 99}"],
+            "99 CUDA devices asked for",
+        ),
         (["run", "quickstart", "--set", "corpora.x={source: files, path: no, domain: a}"], "no"),
         (["verify", "nothing-here"], "not there"),
         (["results", "quickstart", "--set", "store=nothing-here"], "not there"),

@@ -217,6 +217,11 @@ class Target(Training):
         """The setting that curricula are compared at."""
         return Setting(self.learning_rate, self.batch_size, self.weight_decay)
 
+    def under(self, schedule: Schedule) -> Self:
+        """The same under another schedule."""
+        changes = {key: getattr(schedule, key) for key in Schedule.model_fields}
+        return self.model_copy(update=changes)
+
     @model_validator(mode="after")
     def _schedules_have_names_of_their_own(self) -> Self:
         if self.schedule in self.schedules:

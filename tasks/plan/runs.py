@@ -88,8 +88,7 @@ class Runs:
 
     def under_schedule(self, run: TrainingStep, name: str, schedule: Schedule) -> TrainingStep:
         """The same run under another schedule."""
-        changes = {key: getattr(schedule, key) for key in Schedule.model_fields}
-        settings = self.study.target.model_copy(update=changes)
+        settings = self.study.target.under(schedule)
         training = replace(
             run.training,
             optimizer=settings.optimizer_spec(run.learning_rate),

@@ -41,8 +41,8 @@ def runs(noise: dict[float, float]) -> pd.DataFrame:
 NOISE = {1e-7: 0.1, 1e-5: 0.008, 1e-4: 0.0001, 1e-3: 0.02, 1e-2: 0.3}
 
 
-def test_the_rate_whose_seeds_agree_best_is_taken_from_below_the_tuned_one() -> None:
-    band = usable_band(runs(NOISE), START)
+def test_the_most_stable_rate_is_taken_from_below_the_tuned_one() -> None:
+    band = usable_band(runs({**NOISE, 1e-5: 0.05}), START)
     assert band.standard_rate == 1e-3
     assert not band.standard_at_edge
     assert (band.low, band.high) == pytest.approx((1e-5, 1e-4))
@@ -50,6 +50,23 @@ def test_the_rate_whose_seeds_agree_best_is_taken_from_below_the_tuned_one() -> 
     assert band[1e-4].seed_agreement == 1.0
     assert (band.curvature_bound, band.preconditioned_bound) == (1 / 20, 1 / 400)
     assert from_plain(type(band), to_plain(band)) == band
+
+
+def test_of_equally_stable_rates_the_smallest_above_the_floor_is_taken() -> None:
+    still = dict.fromkeys(RATES, 1e-6)
+    assert usable_band(runs(still), START).recommended == 1e-5
+    awake = Start(rates=RATES, still_fp32=(0.0,) * 5, still_bf16=START.still_bf16)
+    assert usable_band(runs(still), awake).recommended == 1e-7
+
+
+def test_a_rate_that_ranks_otherwise_than_its_neighbours_is_not_taken() -> None:
+    table = runs({**NOISE, 1e-7: 0.002, 1e-5: 0.003, 1e-3: 0.003})
+    at = table["learning_rate"] == 1e-4
+    table.loc[at, "value"] = 15.0 - table.loc[at, "value"]  # its seeds agree on the reverse
+    awake = Start(rates=RATES, still_fp32=(0.0,) * 5, still_bf16=START.still_bf16)
+    band = usable_band(table, awake)
+    assert band[1e-4].seed_agreement == 1.0
+    assert band.recommended == 1e-7
 
 
 def test_neighbours_are_compared_as_scipy_does() -> None:

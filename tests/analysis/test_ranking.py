@@ -211,6 +211,14 @@ def test_proxies_that_have_not_moved_are_flagged() -> None:
     assert movement_cautions(table, {0: 9.0, 1: 9.0}) == ()
 
 
+def test_little_movement_is_enough_where_seeds_agree() -> None:
+    agreeing = _table({"a": [8.2990, 8.3190], "b": [8.2991, 8.3192], "c": [8.2993, 8.3193]})
+    assert movement_cautions(agreeing, {0: 8.3, 1: 8.32}) == ()
+    noisy = _table({"a": [8.2990, 8.3193], "b": [8.2991, 8.3192], "c": [8.2993, 8.3190]})
+    (found,) = movement_cautions(noisy, {0: 8.3, 1: 8.32})
+    assert found.recipes == ("a", "b", "c")
+
+
 def test_representatives_are_best_middle_and_bad_control() -> None:
     effects = {name: float(place) for place, name in enumerate("abcde")} | {"bad": 9.0}
     ranking = rank(_noisy(effects, 0.01), "a", {"bad": "bad-control"})

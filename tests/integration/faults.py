@@ -31,7 +31,7 @@ tokenizer: {{vocabulary_size: 400, sequence_length: 32}}
 recipes:
   untouched: {{}}
   shuffled-letters: {{role: bad-control, steps: [{{step: shuffle-letters}}]}}
-proxy: {{num_layers: 1, width: 16, num_heads: 1, tokens: 16384, learning_rates: [1e-2]}}
+proxy: {{num_layers: 1, width: 16, num_heads: 1, tokens: {tokens}, learning_rates: [1e-2]}}
 target:
   num_layers: 1
   width: 16
@@ -52,6 +52,10 @@ MOST_STARTS = 3
 RUN_SECONDS = 1200
 # How long a run whose process is dead may be shown as running.
 MOST_SILENT_SECONDS = 120
+# As long as deploy/kubernetes gives a pod after SIGTERM.
+GRACE_SECONDS = 120
+# A run that SIGTERM has ended is queued again, a moment after it is shown as crashed.
+REQUEUE_SECONDS = 5
 ENDED = ("Completed", "Degraded", "Failed", "Crashed", "Cancelled")
 POINTS = """
 select runs.name, metrics.key, metrics.step, metrics.value, count(*)
@@ -114,12 +118,20 @@ def kill_the_machine(platform: FullPlatform) -> None:
     platform.parts["worker"].start()
 
 
-def restarted(name: str) -> Callable[[FullPlatform], None]:
-    """A server is killed, and started again after five seconds."""
+def end_the_worker(platform: FullPlatform) -> None:
+    """What a cluster does that wants its machine back; another worker comes."""
+    worker = platform.parts["worker"]
+    worker.process.terminate()
+    worker.process.wait(timeout=GRACE_SECONDS)
+    worker.start()
+
+
+def restarted(name: str, seconds: float = 5) -> Callable[[FullPlatform], None]:
+    """A server is killed, and started again after so many seconds."""
 
     def strike(platform: FullPlatform) -> None:
         platform.parts[name].kill()
-        time.sleep(5)
+        time.sleep(seconds)
         platform.parts[name].start()
         platform.parts[name].wait()
 
@@ -148,8 +160,9 @@ FAULTS = (
     Fault("run", "SIGKILL of the flow run", kill_the_run),
     Fault("worker", "SIGKILL of the worker", kill_the_worker),
     Fault("machine", "SIGKILL of the worker, run and jobs", kill_the_machine),
+    Fault("eviction", "SIGTERM of the worker", end_the_worker),
     Fault("prefect", "SIGKILL of Prefect's server", restarted("Prefect")),
-    Fault("mlflow", "SIGKILL of MLflow's server", restarted("MLflow")),
+    Fault("mlflow", "SIGKILL of MLflow's server, for 60 s", restarted("MLflow", 60)),
     Fault("postgresql", "SIGKILL of PostgreSQL", restarted("PostgreSQL")),
     Fault("s3-errors", "S3: 500 or 503 to one request in ten", s3_fails),
     Fault("s3-slow", "S3: slow for 30 s", s3_is_slow),
@@ -186,10 +199,13 @@ def run_under(platform: FullPlatform, fault: Fault, deployment: str) -> Outcome:
     return outcome
 
 
-def write_study(platform: FullPlatform, name: str) -> Path:
-    """The file of the small study under a name, and with a store, of its own."""
+def write_study(platform: FullPlatform, name: str, tokens: int = 16384) -> Path:
+    """The file of the small study under a name, and with a store, of its own.
+
+    Its proxies are trained on so many `tokens`.
+    """
     path = platform.folder / f"{name}.yaml"
-    path.write_text(STUDY.format(name=name, bucket=BUCKET))
+    path.write_text(STUDY.format(name=name, bucket=BUCKET, tokens=tokens))
     return path
 
 
@@ -204,7 +220,7 @@ def wait_for_jobs(platform: FullPlatform, name: str) -> None:
 def wait_for_end(platform: FullPlatform, run: str, outcome: Outcome) -> str:
     """The state that the run ends in; notes for how long it was shown as running and wasn't."""
     deadline, alive_at = time.monotonic() + RUN_SECONDS, time.monotonic()
-    while (state := platform.state(run)) not in ENDED:
+    while (state := _settled(platform, run)) not in ENDED:
         assert time.monotonic() < deadline, f"{run} is {state}: {platform.parts['worker'].told()}"
         if state != "Running" or platform.lives(run):
             alive_at = time.monotonic()
@@ -212,6 +228,15 @@ def wait_for_end(platform: FullPlatform, run: str, outcome: Outcome) -> str:
         time.sleep(0.5)
     if state != "Completed":
         outcome.messages.append(f"{outcome.name}: {state}: {platform.message(run)}")
+    return state
+
+
+def _settled(platform: FullPlatform, run: str) -> str:
+    """The run's state, once it is one that stays."""
+    state = platform.state(run)
+    if state == "Crashed":
+        time.sleep(REQUEUE_SECONDS)
+        state = platform.state(run)
     return state
 
 

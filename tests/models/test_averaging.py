@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from curricle.core.jobs import AveragingSpec, TrainingSpec
 from curricle.models.averaging import WeightAverage
+from curricle.models.decoder import build_model
 from curricle.models.placement import Placement
 from curricle.models.training import train
 
@@ -55,6 +57,34 @@ def test_the_first_weights_are_soon_forgotten() -> None:
     assert start.item() < 1e-3
 
 
+def validations(folder: Path) -> list[float]:
+    """The mean held-out loss at each point."""
+    entries = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    name = "validation/loss/average"
+    return [entry["values"][name] for entry in entries if name in entry["values"]]
+
+
+def test_a_run_ends_with_the_exponential_average_of_its_weights(
+    training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    per_step = training_spec.tokens_per_step
+    spec = replace(
+        training_spec,
+        checkpoints_at=tuple(per_step * step for step in range(1, 21)),
+        averaging=AveragingSpec(method="ema", decay=0.8),
+    )
+    train(spec, inputs, tmp_path, Placement())
+    history = [
+        load_file(tmp_path / f"model-at-{tokens}.safetensors") for tokens in spec.checkpoints_at
+    ]
+    start = build_model(spec.model, spec.seed).state_dict()
+    for name, tensor in load_file(tmp_path / "model.safetensors").items():
+        average = start[name].clone()
+        for done, weights in enumerate(history, start=1):
+            average += (1 - min(0.8, (1 + done) / (10 + done))) * (weights[name] - average)
+        torch.testing.assert_close(tensor, average)
+
+
 def test_a_run_ends_with_the_average_and_keeps_its_last_weights(
     training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -64,9 +94,12 @@ def test_a_run_ends_with_the_average_and_keeps_its_last_weights(
         checkpoints_at=(720, 960),
         averaging=AveragingSpec(method="last", checkpoints=2, every=5),
     )
-    for folder, variant in ((plain, training_spec), (averaged, spec)):
+    on_the_way = replace(training_spec, validations_at=(240, 480))
+    spec = replace(spec, validations_at=(240, 480))
+    for folder, variant in ((plain, on_the_way), (averaged, spec)):
         folder.mkdir()
         train(variant, inputs, folder, Placement())
+    assert validations(averaged)[:-1] == validations(plain)[:-1]
     last = load_file(averaged / "model-last.safetensors")
     before = load_file(averaged / "model-at-720.safetensors")
     for name, tensor in load_file(averaged / "model.safetensors").items():

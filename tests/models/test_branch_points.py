@@ -10,7 +10,7 @@ import pytest
 from tests.models.test_resume import LostPowerError, dies_at
 
 from curricle.core.errors import InputError, IntegrityError
-from curricle.core.jobs import TrainingSpec
+from curricle.core.jobs import AveragingSpec, TrainingSpec
 from curricle.core.order_file import read_order, write_order
 from curricle.models.branch_points import branch_point_name
 from curricle.models.placement import Placement
@@ -117,6 +117,31 @@ def test_a_state_that_was_not_kept_or_is_damaged_is_refused(
         train(branch, {**short, "start": start}, output, Placement())
     (start / branch_point_name(START)).write_bytes(b"\0" * 100)
     with pytest.raises(IntegrityError, match=branch_point_name(START)):
+        train(branch, {**short, "start": start}, output, Placement())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {"width": 32}},
+        {"model": {"num_layers": 3}},
+        {"averaging": AveragingSpec(method="ema")},
+    ],
+    ids=["width", "layers", "average"],
+)
+def test_a_state_of_another_run_is_one_line(
+    changes: dict[str, Any],
+    whole: TrainingSpec,
+    trunk: TrainingSpec,
+    inputs: dict[str, Path],
+    short: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    start, output = folder(tmp_path, "start"), folder(tmp_path, "output")
+    train(trunk, inputs, start, Placement())
+    model = replace(whole.model, **changes.get("model", {}))
+    branch = replace(whole, model=model, start_at=START, averaging=changes.get("averaging"))
+    with pytest.raises(IntegrityError, match=r"after 12 steps: .*expected a tensor of shape"):
         train(branch, {**short, "start": start}, output, Placement())
 
 

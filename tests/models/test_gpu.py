@@ -40,7 +40,7 @@ def trained(
 
 @pytest.mark.parametrize("micro_batch_size", [None, 2])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_recorded_step_has_the_bits_of_the_written_one(
+def test_recorded_steps_repeat_and_learn_what_written_ones_do(
     precision: str,
     micro_batch_size: int | None,
     variant: Variant,

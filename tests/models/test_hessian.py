@@ -7,98 +7,35 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call, grad, jacfwd
+from tests.models.dense_hessian import (
+    CASES,
+    CLOSE,
+    NEGATIVE,
+    SMALL,
+    VOCABULARY,
+    Logits,
+    dense_hessian,
+    draw_windows,
+    hugging_face_model,
+    scaled_model,
+    start_vector,
+)
+from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import StableLmConfig, StableLmForCausalLM
 
-from curricle.core.jobs import ModelSpec
 from curricle.models.decoder import build_model
 from curricle.models.flops import sharpness_flops
 from curricle.models.hessian import BatchLoss, dense_parameters
 from curricle.models.lanczos import extreme_eigenvalues, hutchinson_trace
 from curricle.models.language_model import LanguageModel
-from curricle.models.loading import load_language_model
-
-VOCABULARY, LENGTH = 7, 5
-SMALL = ModelSpec(
-    family="gpt2",
-    num_layers=1,
-    width=4,
-    num_heads=1,
-    vocabulary_size=VOCABULARY,
-    sequence_length=LENGTH,
-)
-
-
-class Logits(nn.Module):
-    """All of a model's work as one call, for `functional_call`."""
-
-    def __init__(self, model: LanguageModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, tokens_BT: Tensor) -> Tensor:
-        with sdpa_kernel(SDPBackend.MATH):
-            return self.model.logits(self.model.hidden(tokens_BT))
-
-
-def dense_hessian(model: LanguageModel, windows: Tensor) -> Tensor:
-    # torch.func.hessian is jacfwd of jacrev, whose vmap gives layer_norm's weight a wrong second
-    # derivative in torch 2.13 (finite differences show it); jacfwd of grad is right.
-    module = Logits(model)
-    named = dict(module.named_parameters())
-
-    def loss(flat: Tensor) -> Tensor:
-        parts = flat.split([parameter.numel() for parameter in named.values()])
-        weights = {
-            name: part.view_as(parameter)
-            for (name, parameter), part in zip(named.items(), parts, strict=True)
-        }
-        logits = functional_call(module, weights, (windows[:, :-1],))
-        return F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
-
-    return jacfwd(grad(loss))(torch.cat([each.detach().flatten() for each in named.values()]))
-
-
-def scaled_model(scale: float, seed: int, spec: ModelSpec = SMALL) -> LanguageModel:
-    model = build_model(spec, seed)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.fill_(1.0) if name == "final_norm.weight" else parameter.mul_(scale)
-    return model.double()
-
-
-def draw_windows(samples: int, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(VOCABULARY, (samples, LENGTH + 1), generator=generator)
-
-
-def hugging_face_model(folder: Path) -> LanguageModel:
-    """A model that no family of ours expresses, run in transformers' own code."""
-    torch.manual_seed(0)
-    config = StableLmConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=4,
-        intermediate_size=6,
-        num_hidden_layers=1,
-        num_attention_heads=1,
-        num_key_value_heads=1,
-        max_position_embeddings=LENGTH,
-        initializer_range=0.5,
-    )
-    StableLmForCausalLM(config).save_pretrained(folder)
-    return load_language_model(folder).double()
 
 
 def check_both_ends(model: LanguageModel, windows: Tensor) -> Tensor:
     """Compare with the dense Hessian; returns its eigenvalues."""
     exact = torch.linalg.eigvalsh(dense_hessian(model, windows))
     product = BatchLoss(model, windows).hessian_product(list(model.parameters()))
-    start = torch.randn(len(exact), generator=torch.Generator().manual_seed(1)).double()
-    found = extreme_eigenvalues(product, start, 200, tolerance=1e-4)
+    found = extreme_eigenvalues(product, start_vector(len(exact)), 200, tolerance=1e-4)
     assert found.largest.converged
     assert found.smallest.converged
     assert found.largest.eigenvalue == pytest.approx(exact[-1].item(), rel=1e-3)
@@ -106,39 +43,17 @@ def check_both_ends(model: LanguageModel, windows: Tensor) -> Tensor:
     return exact
 
 
-def test_eigenvalues_where_the_top_two_are_close() -> None:
-    exact = check_both_ends(scaled_model(0.05, seed=4), draw_windows(60, seed=4))
-    assert exact[-2] > 0.95 * exact[-1]
+@pytest.mark.parametrize("name", CASES)
+def test_eigenvalues(name: str, tmp_path: Path) -> None:
+    exact = check_both_ends(*CASES[name](tmp_path))
+    if name == CLOSE:
+        assert exact[-2] > 0.95 * exact[-1]
+    if name == NEGATIVE:
+        assert -exact[0] > 1.5 * exact[-1]
 
 
-def test_eigenvalues_where_the_largest_absolute_one_is_negative() -> None:
-    exact = check_both_ends(scaled_model(5.0, seed=3), draw_windows(6, seed=3))
-    assert -exact[0] > 1.5 * exact[-1]
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"family": "pythia", "width": 8, "num_heads": 1},
-        {"family": "opt"},
-        {"family": "opt", "embedding_width": 2, "post_norm": True},
-        {"family": "llama", "num_heads": 2, "num_kv_heads": 1, "feed_forward_width": 6},
-    ],
-    ids=["pythia", "opt", "opt-350m", "llama"],
-)
-def test_eigenvalues_of_every_family(changes: dict[str, object]) -> None:
-    model = build_model(replace(SMALL, **changes), seed=0)  # type: ignore[arg-type]
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() == 2:
-                parameter.mul_(10)
-    check_both_ends(model.double(), draw_windows(6, seed=0))
-
-
-def test_eigenvalues_of_a_model_in_hugging_faces_code(tmp_path: Path) -> None:
-    model = hugging_face_model(tmp_path)
-    assert type(model).__name__ == "HuggingFaceModel"
-    check_both_ends(model, draw_windows(6, seed=0))
+def test_transformers_own_code_is_among_them(tmp_path: Path) -> None:
+    assert type(hugging_face_model(tmp_path)).__name__ == "HuggingFaceModel"
 
 
 def test_the_trace_is_the_dense_hessians() -> None:

@@ -101,6 +101,14 @@ def greedy(model: Decoder, tokens_1T: Tensor, count: int) -> Tensor:
     return tokens_1T
 
 
+def assert_same_generation(model: Decoder, theirs: Any) -> None:
+    start = token_batches()["real"][:1, :8]
+    generated = theirs.generate(
+        start, attention_mask=torch.ones_like(start), max_new_tokens=24, eos_token_id=None
+    )
+    assert torch.equal(generated, greedy(model, start, 24))
+
+
 @pytest.mark.parametrize("name", SPECS)
 def test_an_exported_model_is_the_same_in_transformers(name: str, tmp_path: Path) -> None:
     model = lively_model(SPECS[name])
@@ -108,11 +116,7 @@ def test_an_exported_model_is_the_same_in_transformers(name: str, tmp_path: Path
     theirs = AutoModelForCausalLM.from_pretrained(output).eval()
     assert theirs.num_parameters() == count_parameters(model)
     assert_same_logits(model, theirs)
-    start = token_batches()["real"][:1, :8]
-    generated = theirs.generate(
-        start, attention_mask=torch.ones_like(start), max_new_tokens=24, eos_token_id=None
-    )
-    assert torch.equal(generated, greedy(model, start, 24))
+    assert_same_generation(model, theirs)
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -139,6 +143,7 @@ def test_a_model_of_transformers_is_the_same_here(name: str, tmp_path: Path) -> 
     model = import_model(tmp_path)
     assert count_parameters(model) == theirs.num_parameters()
     assert_same_logits(model, theirs)
+    assert_same_generation(model, theirs)
 
 
 def test_shards_are_read_together(tmp_path: Path) -> None:

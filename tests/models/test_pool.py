@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curricle.core.errors import InputError, JobError
+from curricle.core.errors import InputError, LostWorkerError
 from curricle.core.jobs import TrainingSpec
 from curricle.core.order_file import write_order
 from curricle.core.plain import to_plain
+from curricle.models import worker_process
 from curricle.models.jobs import Job
 from curricle.models.placement import Placement
 from curricle.models.pool import JobPool, train_many
 from curricle.models.training import train
+from curricle.models.worker import BEAT_SECONDS
 from curricle.models.worker_process import MALLOC
 
 
@@ -49,7 +51,7 @@ def test_a_pool_runs_jobs_like_this_process_and_survives_bad_ones(
             _wait_until(killed / "model.json")
             for worker in pool._workers:
                 _kill(worker)
-            with pytest.raises(JobError, match="ended with status -9"):
+            with pytest.raises(LostWorkerError, match="ended with status -9"):
                 future.result()
 
         write_order(inputs["order"], np.arange(3))
@@ -57,6 +59,45 @@ def test_a_pool_runs_jobs_like_this_process_and_survives_bad_ones(
             pool.run(Job("train", training_spec, inputs, bad))
         with pytest.raises(InputError, match="job kind 'dance'"):
             pool.run(Job("dance", training_spec, inputs, unknown))
+    finally:
+        pool.close()
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ("MOST_SILENT_SECONDS", "no sign of life from the worker process for 8 s"),
+        ("MOST_STILL_SECONDS", "the job has made no progress for 0 s"),
+    ],
+)
+def test_a_hung_job_is_given_up_and_goes_on_elsewhere(
+    limit: str,
+    message: str,
+    training_spec: TrainingSpec,
+    inputs: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    endless = replace(training_spec, steps=100_000, checkpoints_at=())
+    write_order(inputs["order"], np.arange(endless.samples) % 80)
+    (tmp_path / "hung").mkdir()
+    (tmp_path / "next").mkdir()
+    pool = JobPool(workers=1)
+    try:
+        with ThreadPoolExecutor() as executor:
+            future = executor.submit(pool.run, Job("train", endless, inputs, tmp_path / "hung"))
+            _wait_until(tmp_path / "hung" / "model.json")
+            monkeypatch.setattr(worker_process, limit, 8 if "SILENT" in limit else -1)
+            if "SILENT" in limit:
+                time.sleep(BEAT_SECONDS + 1)  # the limit counts from the next beat on
+                (worker,) = pool._workers
+                assert isinstance(worker, worker_process.WorkerProcess)
+                worker._process.send_signal(signal.SIGSTOP)
+            with pytest.raises(LostWorkerError, match=message):
+                future.result(timeout=60)
+        monkeypatch.undo()
+        write_order(inputs["order"], np.arange(training_spec.samples))
+        pool.run(Job("train", training_spec, inputs, tmp_path / "next"))
     finally:
         pool.close()
 

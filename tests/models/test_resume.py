@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from curricle.core.errors import InputError, JobError
 from curricle.core.jobs import AveragingSpec, TrainingSpec
 from curricle.core.order_file import write_order
 from curricle.models import interruption
+from curricle.models.answers import answer
 from curricle.models.jobs import Job
 from curricle.models.placement import Placement
 from curricle.models.training import TrainingRun, train
@@ -36,8 +38,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mean of the last": {"averaging": AveragingSpec(method="last", checkpoints=4, every=3)},
     "dropout": {"dropout": 0.2},
     "validated on the way": {"validations_at": (240, 480, 720)},
+    "clipped, decay on all": {"optimizer": {"gradient_clip": 0.02, "decay_all": True}},
 }
-
 
 PRECISIONS = ("fp32", "bf16")
 ACCELERATORS = [
@@ -123,7 +125,8 @@ def test_a_killed_run_ends_with_the_same_bits(
 ) -> None:
     changes = dict(VARIANTS[name])
     model = replace(training_spec.model, dropout=changes.pop("dropout", 0.0))
-    spec = replace(training_spec, model=model, precision=precision, **changes)
+    optimizer = replace(training_spec.optimizer, **changes.pop("optimizer", {}))
+    spec = replace(training_spec, model=model, optimizer=optimizer, precision=precision, **changes)
     expected = undisturbed(spec, inputs, tmp_path / "undisturbed", accelerator)
     unfinished = str(tmp_path / "unfinished")
     for count, fatal in enumerate((3, 7, 8, 19)):
@@ -149,6 +152,25 @@ def test_unfinished_work_may_lie_on_s3(
         attempt(training_spec, inputs, tmp_path / "first", unfinished)
     dies_at(-1)
     assert attempt(training_spec, inputs, tmp_path / "second", unfinished) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="compiling for a CPU needs g++")
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_killed_compiled_run_ends_with_the_same_bits(
+    precision: str,
+    training_spec: TrainingSpec,
+    inputs: dict[str, Path],
+    tmp_path: Path,
+    dies_at: Callable[[int], None],
+) -> None:
+    spec = replace(training_spec, precision=precision, compile=True)
+    expected = undisturbed(spec, inputs, tmp_path / "undisturbed")
+    dies_at(8)
+    with pytest.raises(LostPowerError):
+        attempt(spec, inputs, tmp_path / "first", str(tmp_path / "unfinished"))
+    dies_at(-1)
+    assert attempt(spec, inputs, tmp_path / "second", str(tmp_path / "unfinished")) == expected
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -295,6 +317,36 @@ def test_a_full_disk_costs_nothing_but_a_second_attempt(
     monkeypatch.undo()
     filler.unlink()
     assert attempt(training_spec, inputs, tmp_path / "second", unfinished) == expected
+
+
+def test_a_full_output_disk_is_one_line(
+    training_spec: TrainingSpec,
+    inputs: dict[str, Path],
+    tmp_path: Path,
+    small_disk: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = replace(training_spec, checkpoints_at=())
+    expected = undisturbed(spec, inputs, tmp_path / "undisturbed")
+    filler, output = small_disk / "filler", small_disk / "output"
+    output.mkdir()
+    message = Job("train", spec, inputs, output, str(tmp_path / "unfinished")).to_message(
+        Placement(snapshot_seconds=0)
+    )
+    read = TrainingInputs.micro_batches
+
+    def somebody_else_writes(self: TrainingInputs, *arguments: Any) -> Any:
+        filler.write_bytes(b"\0" * 470_000)
+        return read(self, *arguments)
+
+    monkeypatch.setattr(TrainingInputs, "micro_batches", somebody_else_writes)
+    assert answer(message)["error"] == f"no space left for {output}: free some and run again"
+    monkeypatch.undo()
+    filler.unlink()
+    shutil.rmtree(output)
+    output.mkdir()
+    assert "facts" in answer(message)
+    assert outcome(output) == expected
 
 
 def test_a_disk_without_room_is_refused_before_the_first_step(

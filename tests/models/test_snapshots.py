@@ -1,11 +1,17 @@
 import json
+import posixpath
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from curricle.core.errors import JobError
+from curricle.core.remote import open_filesystem
 from curricle.models.snapshots import KEPT, Snapshots
+
+Put = Callable[[str, bytes], None]
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -13,6 +19,23 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "local":
         return str(tmp_path / "unfinished")
     return f"{request.getfixturevalue('bucket')}/{tmp_path.name}/unfinished"
+
+
+@pytest.fixture
+def put(url: str) -> Put:
+    """Write a file of the folder behind the back of whoever keeps snapshots there."""
+    files, folder = open_filesystem(url)
+
+    def write(name: str, content: bytes) -> None:
+        files.makedirs(folder, exist_ok=True)
+        files.pipe_file(posixpath.normpath(f"{folder}/{name}"), content)
+
+    return write
+
+
+def names_in(url: str) -> list[str]:
+    files, folder = open_filesystem(url)
+    return sorted(Path(path).name for path in files.ls(folder, detail=False))
 
 
 def tensors(value: float) -> dict[str, torch.Tensor]:
@@ -89,18 +112,16 @@ def test_what_a_killed_writer_left_is_swept(
     assert {path.name for path in folder.iterdir()} == whole | {"notes.txt"}
 
 
-def test_older_ones_go_and_strangers_stay(tmp_path: Path) -> None:
-    folder = tmp_path / "unfinished"
-    folder.mkdir()
-    (tmp_path / "000000000001.json").write_text("beside")
-    (folder / "notes.json").write_text("inside")
-    snapshots = Snapshots(str(folder), "job")
+def test_older_ones_go_and_strangers_stay(url: str, put: Put) -> None:
+    put("../000000000001.json", b"beside")
+    put("notes.json", b"inside")
+    snapshots = Snapshots(url, "job")
     for step in range(1, 6):
         snapshots.save(step, tensors(step), {})
-    names = sorted(path.name for path in folder.iterdir())
+    names = names_in(url)
     assert names[-1] == "notes.json"
     assert len(names) == 2 * KEPT + 1
-    assert (tmp_path / "000000000001.json").read_text() == "beside"
+    assert "000000000001.json" in names_in(url.rpartition("/")[0])
 
 
 @pytest.mark.parametrize(
@@ -110,40 +131,53 @@ def test_older_ones_go_and_strangers_stay(tmp_path: Path) -> None:
         ("000000000002.json", b"{", "Expecting property name"),
         ("000000000002.json", b'{"identity": "other"}', "it belongs to another job"),
         ("000000000002.json", b'{"identity": "job"}', "'files'"),
+        ("000000000002.json", b"null", "'NoneType' object"),
+        ("000000000002.json", b'{"identity": "job", "files": []}', "'list' object"),
     ],
 )
 def test_a_damaged_or_foreign_one_is_named_and_the_one_before_used(
     name: str,
     content: bytes,
     reason: str,
+    url: str,
+    put: Put,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    folder = tmp_path / "unfinished"
-    snapshots = Snapshots(str(folder), "job")
+    snapshots = Snapshots(url, "job")
     for step in (1, 2):
         snapshots.save(step, tensors(step), {})
-    (folder / name).write_bytes(content)
-    found = Snapshots(str(folder), "job").latest(tmp_path)
+    put(name, content)
+    found = Snapshots(url, "job").latest(tmp_path)
     assert found is not None
     assert found.step == 1
     message = capsys.readouterr().err
-    assert f"{folder}/000000000002.json is not used" in message
+    assert f"{url.removeprefix('s3://')}/000000000002.json is not used" in message
     assert reason in message
 
 
 def test_a_snapshot_cannot_name_files_elsewhere(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    url: str, put: Put, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "unfinished"
-    Snapshots(str(folder), "job").save(1, tensors(1), {})
-    path = folder / "000000000001.json"
-    content = json.loads(path.read_text())
+    Snapshots(url, "job").save(1, tensors(1), {})
+    files, folder = open_filesystem(url)
+    content = json.loads(files.cat_file(f"{folder}/000000000001.json"))
     content["files"]["../stolen"] = "0"
-    path.write_text(json.dumps(content))
-    (tmp_path / "stolen").write_text("secret")
-    assert Snapshots(str(folder), "job").latest(tmp_path) is None
+    put("000000000001.json", json.dumps(content).encode())
+    put("../stolen", b"secret")
+    assert Snapshots(url, "job").latest(tmp_path) is None
     assert "'../stolen' is not a file of its folder" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_read_is_no_reason_to_begin_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(self: Snapshots) -> list[int]:
+        raise ConnectionRefusedError("no route")
+
+    monkeypatch.setattr(Snapshots, "_steps", unreachable)
+    with pytest.raises(JobError, match="unfinished can't be read: no route"):
+        Snapshots(str(tmp_path / "unfinished"), "job").latest(tmp_path)
 
 
 def test_without_a_place_nothing_is_kept(tmp_path: Path) -> None:

@@ -80,6 +80,18 @@ def test_overrides_are_yaml() -> None:
         ("curricula={a: {}, anti-a: {}}", r"an arm called 'anti-a' like another one"),
         ("proxy.warmup_fraction=0.001", r"proxy: warmup_fraction 0\.001 in a run of \d+ steps"),
         ("target.averaging={method: last, every: 999}", r"target: 6 checkpoints every 999 steps"),
+        (
+            "target.schedules.late={schedule: wsd, averaging: {method: last, every: 999}}",
+            r"target\.schedules\.late: 6 checkpoints every 999 steps",
+        ),
+        (
+            "sweep.slow={proxy: {warmup_fraction: 0.001}}",
+            r"sweep\.slow\.proxy: warmup_fraction 0\.001 in a run of \d+ steps",
+        ),
+        (
+            "target.tuning={learning_rates: [1], batch_sizes: [999999]}",
+            r"target\.tokens \d+, expected at least one batch of 999999 x 128",
+        ),
         ("proxy.validate_every=1000", r"proxy\.validate_every 1000, expected at least a step of"),
         ("target.validate_every=99999999", r"target\.validate_every 99999999, .* less than the"),
         ("hardware.devices=3", r"proxy: batch_size 8, .* 3 devices, expected a batch of whole"),

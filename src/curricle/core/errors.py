@@ -32,5 +32,9 @@ class JobError(CurricleError):
     """A job (training, scoring, evaluation) failed in its worker; carries its last log lines."""
 
 
+class LostWorkerError(JobError):
+    """The process at a job was killed or fell silent: no fault of the job, which may go on."""
+
+
 class IntegrityError(CurricleError):
     """A stored artifact isn't what its record says: wrong size, wrong hash, unreadable record."""
