@@ -111,7 +111,7 @@ def deploy(wishes: Wishes) -> list[str]:
     server doesn't answer.
     """
     wanted = wishes.deployments
-    with _server() as client:
+    with configured_server() as client:
         automations = wishes.automations(client)
         for pool in sorted({item.work_pool for item in wanted}):
             _make_pool(client, pool)
@@ -125,9 +125,9 @@ def deploy(wishes: Wishes) -> list[str]:
 def differences(wishes: Wishes) -> list[str]:
     """What the server has otherwise than `deploy` makes it, a line each; raises as that does."""
     wanted = wishes.deployments
-    with _server() as client:
+    with configured_server() as client:
         pools = sorted({item.work_pool for item in wanted})
-        found = [f"work pool {pool}: missing" for pool in pools if not _has_pool(client, pool)]
+        found = [f"work pool {pool}: missing" for pool in pools if not has_pool(client, pool)]
         found += [line for item in wanted for line in _deviations(client, item)]
         found += limit_deviations(client, wishes.limits)
         found += automation_deviations(client, wishes.automations(client))
@@ -152,7 +152,7 @@ def _deployment(entry: Mapping[str, Any], overrides: Sequence[str]) -> Deploymen
 
 
 @contextlib.contextmanager
-def _server() -> Iterator[SyncPrefectClient]:
+def configured_server() -> Iterator[SyncPrefectClient]:
     """A client of the configured server, whose absence is one clear line."""
     address = PREFECT_API_URL.value()
     if not address:
@@ -168,7 +168,8 @@ def _server() -> Iterator[SyncPrefectClient]:
         raise CurricleError(f"Prefect's server at {address}: {error}") from None
 
 
-def _has_pool(client: SyncPrefectClient, pool: str) -> bool:
+def has_pool(client: SyncPrefectClient, pool: str) -> bool:
+    """Whether the server knows a work pool of that name."""
     try:
         client.read_work_pool(pool)
     except ObjectNotFound:
@@ -178,7 +179,7 @@ def _has_pool(client: SyncPrefectClient, pool: str) -> bool:
 
 def _make_pool(client: SyncPrefectClient, pool: str) -> None:
     """Make the pool unless there is one: a team may have made it of another type on purpose."""
-    if not _has_pool(client, pool):
+    if not has_pool(client, pool):
         template = ProcessWorker.get_default_base_job_template()
         client.create_work_pool(
             WorkPoolCreate(name=pool, type=ProcessWorker.type, base_job_template=template)

@@ -12,7 +12,6 @@ from prefect.utilities.urls import url_for
 
 from curricle.core.errors import JobError
 from curricle.flows.artifacts import show_link
-from curricle.flows.requeue import requeue_if_terminated
 from curricle.tasks.outcome import DEGRADED, describe_failures
 from curricle.tasks.page import StudyPage
 from curricle.tasks.plans import plan_of
@@ -76,7 +75,6 @@ def stage(
             flow_run_name=f"{name} {{study}}",
             task_runner=runner,
             persist_result=False,
-            on_crashed=[requeue_if_terminated],
         )(run)
 
     return decorate

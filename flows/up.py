@@ -29,8 +29,8 @@ from curricle.flows.server_processes import (
 )
 
 ONLINE_SECONDS = 90
-# A worker passes SIGTERM on, and the jobs of its runs leave a snapshot first.
-WORKER_STOP_SECONDS = 90
+# A worker lets the jobs of its runs leave snapshots first.
+WORKER_STOP_SECONDS = 110
 # What must be set before anything listens beyond this machine.
 AUTHENTICATION = {
     "PREFECT_SERVER_API_AUTH_STRING": "user:password that Prefect's server asks for",
@@ -138,10 +138,9 @@ def _start_workers(servers: Servers, platform: Platform) -> None:
 
 def _worker(platform: Platform, name: str) -> Server:
     """A worker that runs one study at a time: a study uses the whole machine by itself."""
-    start = (sys.executable, "-m", "prefect", "worker", "start", "--type", "process")
     return Server(
         "worker",
-        (*start, "--pool", platform.pool, "--name", name, "--limit", "1"),
+        (sys.executable, "-m", "curricle", "worker", "--pool", platform.pool, "--name", name),
         {"PREFECT_API_URL": platform.api, "MLFLOW_TRACKING_URI": platform.mlflow},
         None,
         lambda: name,

@@ -64,6 +64,9 @@ class JobPool:
         lines if the process died or hung at it, in which case another takes its place.
         """
         worker = self._next_living()
+        if self._is_left:
+            self._idle.put(worker)
+            raise JobError("not begun: stopped on request")
         try:
             with self._turn(self._placement):
                 started = time.monotonic()

@@ -11,7 +11,7 @@ Curricle = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = (
     *("run", "prepare", "rank", "score", "pretrain", "evaluate", "scale"),
     *("status", "results", "report", "verify", "diff", "verify-order"),
-    *("export", "fit", "gc", "ui", "deploy", "up"),
+    *("export", "fit", "gc", "ui", "deploy", "up", "worker"),
 )
 
 
@@ -41,7 +41,7 @@ def test_commands_are_listed_completely(curricle: Curricle) -> None:
     assert [line.split()[0] for line in listed if line.strip()] == [
         *("run", "prepare", "rank", "score", "pretrain", "evaluate", "scale"),
         *("status", "results", "report", "verify", "diff", "verify-order"),
-        *("export", "fit", "gc", "ui", "deploy", "up"),
+        *("export", "fit", "gc", "ui", "deploy", "up", "worker"),
     ]
 
 

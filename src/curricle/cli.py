@@ -29,6 +29,7 @@ from curricle.commands.rank import with_table
 from curricle.commands.scale import print_costs, scale
 from curricle.commands.up import up
 from curricle.commands.verify_order import verify_order
+from curricle.commands.worker import worker
 from curricle.core.errors import CurricleError, InputError
 
 if TYPE_CHECKING:
@@ -283,6 +284,7 @@ def ui(
 
 commands.add_command(deploy)
 commands.add_command(up)
+commands.add_command(worker)
 
 
 def _print_plan(spec: "Study", flow_name: str, as_json: bool, price: float | None = None) -> None:

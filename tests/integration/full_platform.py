@@ -262,6 +262,5 @@ def _part(server: Server, environment: dict[str, str], log: Path) -> Part:
 
 
 def _worker(folder: Path, environment: dict[str, str]) -> Part:
-    start = (sys.executable, "-m", "prefect", "worker", "start", "--type", "process")
-    command = (*start, "--pool", "cpu", "--name", "cpu-1", "--limit", "2")
+    command = (str(PROGRAM), "worker", "--pool", "cpu", "--name", "cpu-1", "--limit", "2")
     return Part("worker", command, environment, lambda: True, folder / "worker" / "log")

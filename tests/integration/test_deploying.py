@@ -123,12 +123,15 @@ def test_overrides_reach_every_deployment() -> None:
         assert item.flow.name in item.address
 
 
-def test_without_a_server_there_is_one_line(curricle: Curricle, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["deploy", "worker"])
+def test_without_a_server_there_is_one_line(
+    command: str, curricle: Curricle, tmp_path: Path
+) -> None:
     home = {"PREFECT_HOME": str(tmp_path)}
-    none = curricle("deploy", **home)
+    none = curricle(command, **home)
     assert none.returncode == 2
     assert none.stderr.startswith("error: no Prefect server, expected its address in PREFECT_API")
-    dead = curricle("deploy", PREFECT_API_URL="http://127.0.0.1:9/api", **home)
+    dead = curricle(command, PREFECT_API_URL="http://127.0.0.1:9/api", **home)
     assert dead.returncode == 1
     assert dead.stderr.startswith("error: Prefect's server at http://127.0.0.1:9/api")
 
@@ -246,13 +249,19 @@ def test_the_end_of_a_study_is_told_to_the_block_that_is_named(
         assert differences(Wishes(gpus={})) == [], "who doesn't ask for it leaves it as it is"
 
 
+def test_a_worker_needs_a_pool(curricle: Curricle, api: str) -> None:
+    done = curricle("worker", "--pool", "moon", PREFECT_API_URL=api)
+    assert done.returncode == 2
+    assert "no work pool 'moon'" in done.stderr
+
+
 @pytest.mark.slow
 def test_a_worker_runs_a_deployment(
     curricle: Curricle, api: str, tiny_study: Path, tmp_path: Path
 ) -> None:
     assert curricle("deploy", PREFECT_API_URL=api).returncode == 0
     worker = subprocess.Popen(
-        [*PREFECT, "worker", "start", "--pool", "cpu", "--limit", "1"],
+        [sys.executable, "-m", "curricle", "worker", "--pool", "cpu"],
         cwd=tmp_path,
         env={**os.environ, "PREFECT_API_URL": api, "PREFECT_HOME": str(tmp_path / "home")},
         stdout=subprocess.DEVNULL,

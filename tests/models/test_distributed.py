@@ -126,7 +126,13 @@ def _failing_at(fatal: int) -> Callable[..., Any]:
 def test_the_devices_read_one_devices_batches(
     devices: int, micro_batch_size: int, training_spec: TrainingSpec, inputs: dict[str, Path]
 ) -> None:
-    spec = replace(training_spec, batch_size=8, steps=10, micro_batch_size=micro_batch_size)
+    spec = replace(
+        training_spec,
+        batch_size=8,
+        steps=10,
+        micro_batch_size=micro_batch_size,
+        checkpoints_at=(),
+    )
     data = open_inputs(spec, inputs, Placement())
     for step in range(spec.steps):
         whole_MBT1 = data.micro_batches(spec, step, 0, 1)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.small_disk import fill
 
 from curricle.core.errors import InputError, JobError
 from curricle.core.jobs import AveragingSpec, TrainingSpec
@@ -328,7 +329,7 @@ def test_a_full_output_disk_is_one_line(
 ) -> None:
     spec = replace(training_spec, checkpoints_at=())
     expected = undisturbed(spec, inputs, tmp_path / "undisturbed")
-    filler, output = small_disk / "filler", small_disk / "output"
+    output = small_disk / "output"
     output.mkdir()
     message = Job("train", spec, inputs, output, str(tmp_path / "unfinished")).to_message(
         Placement(snapshot_seconds=0)
@@ -336,13 +337,13 @@ def test_a_full_output_disk_is_one_line(
     read = TrainingInputs.micro_batches
 
     def somebody_else_writes(self: TrainingInputs, *arguments: Any) -> Any:
-        filler.write_bytes(b"\0" * 470_000)
+        fill(small_disk)
         return read(self, *arguments)
 
     monkeypatch.setattr(TrainingInputs, "micro_batches", somebody_else_writes)
     assert answer(message)["error"] == f"no space left for {output}: free some and run again"
     monkeypatch.undo()
-    filler.unlink()
+    (small_disk / "filler").unlink()
     shutil.rmtree(output)
     output.mkdir()
     assert "facts" in answer(message)
