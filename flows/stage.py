@@ -14,6 +14,7 @@ from curricle.core.errors import JobError
 from curricle.flows.artifacts import show_link
 from curricle.tasks.outcome import DEGRADED, describe_failures
 from curricle.tasks.page import StudyPage
+from curricle.tasks.places import check_devices
 from curricle.tasks.plans import plan_of
 from curricle.tasks.registry import register
 from curricle.tasks.session import Session, open_session
@@ -47,10 +48,10 @@ def stage(
     def decorate(body: StageBody) -> StageFlow:
         def run(study: str = example, overrides: list[str] | None = None) -> Any:
             with open_session(study, overrides or []) as session:
+                if name != "prepare":
+                    check_devices(session.study)
                 plan: Any = session.results.setdefault("plan", plan_of(session.study))
                 check_budget(plan, session.store)
-                if name != "prepare":
-                    session.check_devices()
                 if "flow" not in session.results:
                     session.results["flow"] = name
                     run_id = flow_run.get_id()

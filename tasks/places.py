@@ -1,10 +1,11 @@
-"""Where a study's databases live, beside its artifacts."""
+"""Where a study's databases live, beside its artifacts, and where its jobs run."""
 
 import hashlib
 from pathlib import Path
 
 from curricle.core.questions import read_questions, select, split_shots
 from curricle.core.store import Store
+from curricle.models.placement import Placement
 from curricle.recipes.corpus import corpus_identity
 from curricle.recipes.loading import AnyStudy
 from curricle.recipes.study import Study
@@ -40,3 +41,14 @@ def make_places(study: AnyStudy) -> Path:
 def tracking_uri(study: AnyStudy) -> str:
     """MLflow's address for this study: the one it names, or a SQLite file."""
     return study.tracking.mlflow or f"sqlite:///{state_folder(study) / 'mlflow.db'}"
+
+
+def placement_of(study: AnyStudy) -> Placement:
+    """Where the study's jobs run."""
+    return Placement(**study.hardware.model_dump(exclude={"workers"}))
+
+
+def check_devices(study: AnyStudy) -> None:
+    """Raise InputError if the study asks for CUDA devices that aren't there."""
+    if study.hardware.accelerator == "cuda":
+        placement_of(study).device  # noqa: B018 - it is looked up for its error

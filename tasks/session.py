@@ -9,14 +9,13 @@ from prefect.context import FlowRunContext
 
 from curricle.core import provenance
 from curricle.core.store import Artifact, Store
-from curricle.models.placement import Placement
 from curricle.models.pool import JobPool
 from curricle.recipes.ladder import LadderStudy
 from curricle.recipes.loading import AnyStudy, load_any
 from curricle.recipes.specs.preparation import Preparation
 from curricle.tasks.engine import TaskRunnerEngine
 from curricle.tasks.gpus import gpu_turn
-from curricle.tasks.places import state_folder, tracking_uri
+from curricle.tasks.places import placement_of, state_folder, tracking_uri
 from curricle.tasks.progress import ProgressDisplay
 from curricle.tasks.tracking import Tracker
 from curricle.tasks.upgrade import Upgrade
@@ -60,17 +59,7 @@ class Session:
     def pool(self) -> JobPool:
         """The worker processes; started when first asked for."""
         study = self.study
-        return JobPool(study.hardware.workers, threads_of(study), self.placement, gpu_turn)
-
-    @property
-    def placement(self) -> Placement:
-        """Where its jobs run."""
-        return Placement(**self.study.hardware.model_dump(exclude={"workers"}))
-
-    def check_devices(self) -> None:
-        """Raise InputError if the study asks for CUDA devices that aren't there."""
-        if self.study.hardware.accelerator == "cuda":
-            self.placement.device  # noqa: B018 - it is looked up for its error
+        return JobPool(study.hardware.workers, threads_of(study), placement_of(study), gpu_turn)
 
     @functools.cached_property
     def engine(self) -> TaskRunnerEngine:

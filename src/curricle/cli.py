@@ -115,8 +115,10 @@ def _run_stage(
         _print_plan(spec, flow_name, as_json)
         return
     from curricle.environment import configure
-    from curricle.tasks.places import make_places
+    from curricle.tasks.places import check_devices, make_places
 
+    if flow_name != "prepare":
+        check_devices(spec)
     configure(make_places(spec))
     from curricle.flows.local import run_local
 

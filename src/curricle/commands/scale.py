@@ -40,8 +40,9 @@ def scale(
         _print_recommendation(spec, *recommend, as_json=as_json)
         return
     from curricle.environment import configure
-    from curricle.tasks.places import make_places
+    from curricle.tasks.places import check_devices, make_places
 
+    check_devices(spec)
     configure(make_places(spec))
     from curricle.flows.local import run_local
 
