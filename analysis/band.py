@@ -1,8 +1,8 @@
 """Which learning rates proxies can be trusted at: the tuned rate, the tiny ones, and their bounds.
 
 A tiny rate lies an order of magnitude or more below the tuned standard rate of that family and size
-(arXiv 2512.24503 says one to two; where the right order is known, docs/results/tiny-lr.md, three
-and more rank rightly and two don't, so there is no such lower end here). From above the rate is
+(arXiv 2512.24503 says one to two; in the short runs of docs/results/tiny-lr.md three orders rank
+rightly where one and a half don't, so there is no such lower end here). From above the rate is
 bounded by curvature: well below 1 / lambda_max of the validation loss's Hessian the first-order
 term decides. That is gradient descent's bound; Adam's is that of the preconditioned Hessian. From
 below it is bounded by rounding, which eats updates smaller than half a unit in a weight's last

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.states import AwaitingRetry
 from prefect.workers.process import ProcessWorker
@@ -47,7 +48,7 @@ def serve(
         announce("asked to end: runs under way leave snapshots and go back into their queue")
         # The event loop stands still meanwhile, so that no other run is begun. A client of its own
         # thread doesn't ask for that loop.
-        thread = threading.Thread(target=_give_back, args=(grace_seconds,))
+        thread = threading.Thread(target=_give_back, args=(grace_seconds, announce))
         thread.start()
         thread.join()
         os._exit(0)
@@ -60,7 +61,7 @@ def serve(
     asyncio.run(worker.start(printer=announce))
 
 
-def _give_back(grace_seconds: float) -> None:
+def _give_back(grace_seconds: float, announce: Callable[[str], None]) -> None:
     """End the runs of this process, and queue them again unless they have reached their end."""
     runs = dict(_runs_under_way())
     for process in runs:
@@ -72,7 +73,10 @@ def _give_back(grace_seconds: float) -> None:
         _send(process, signal.SIGKILL)
     with get_client(sync_client=True) as client:
         for run in runs.values():
-            _queue_again(client, run)
+            try:
+                _queue_again(client, run)
+            except (httpx.HTTPError, RuntimeError) as error:
+                announce(f"flow run {run} isn't queued again: {error}")
 
 
 def _queue_again(client: SyncPrefectClient, run: UUID) -> None:

@@ -6,6 +6,7 @@ import torch
 
 from curricle.core.token_dataset import TokenDataset
 from curricle.models.decoder import Decoder
+from curricle.models.interruption import note_progress
 from curricle.models.validation import EVALUATION_BATCH
 
 Floats = npt.NDArray[np.float64]
@@ -21,6 +22,7 @@ def half_losses(model: Decoder, dataset: TokenDataset, samples: npt.NDArray[np.i
     device = next(model.parameters()).device
     found = np.empty((2, len(samples)))
     for start in range(0, len(samples), EVALUATION_BATCH):
+        note_progress()
         part = slice(start, start + EVALUATION_BATCH)
         loss_BT = model.token_losses(torch.from_numpy(dataset.read(samples[part])).to(device))
         middle = loss_BT.shape[1] // 2

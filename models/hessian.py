@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from curricle.models.interruption import note_progress
 from curricle.models.language_model import LanguageModel
 
 Product = Callable[[Tensor], Tensor]
@@ -69,6 +70,7 @@ class BatchLoss:
     def _losses(self) -> Iterator[Tensor]:
         """Each micro-batch's share of the loss, in operations that have second derivatives."""
         for part_BT1 in self.parts:
+            note_progress()
             with sdpa_kernel(SDPBackend.MATH):
                 logits_BTV = self.model.logits(self.model.hidden(part_BT1[:, :-1]))
                 target_N = part_BT1[:, 1:].flatten()

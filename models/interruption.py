@@ -1,6 +1,7 @@
 """The wish that a job stop: set by a signal or a closed input, looked at by loops between steps.
 
-Each look shows as well that the job gets on, which loops that can't stop tell by `note_progress`.
+Each look shows as well that the job gets on, which loops that can't stop tell by `note_progress`. A
+job that has told so once does it again at every step; one that is a single long call never does.
 """
 
 import threading
@@ -9,7 +10,7 @@ import time
 from curricle.core.errors import CurricleError
 
 _requested = threading.Event()
-_progress_at = time.monotonic()
+_progress_at: float | None = None
 
 
 class InterruptedJobError(CurricleError):
@@ -33,6 +34,12 @@ def note_progress() -> None:
     _progress_at = time.monotonic()
 
 
+def begin_job() -> None:
+    """Forget the progress of the job before."""
+    global _progress_at
+    _progress_at = None
+
+
 def seconds_since_progress() -> float:
-    """How long ago that was."""
-    return time.monotonic() - _progress_at
+    """How long ago the job has told of progress; none while it hasn't told of any."""
+    return 0.0 if _progress_at is None else time.monotonic() - _progress_at

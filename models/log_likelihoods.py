@@ -20,6 +20,7 @@ from torch import Tensor
 
 from curricle.core.errors import InputError
 from curricle.models.encoding import common_length, encode_pairs
+from curricle.models.interruption import note_progress
 from curricle.models.language_model import LanguageModel
 
 BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
@@ -130,6 +131,7 @@ def score(model: LanguageModel, requests: Sequence[Request]) -> Scores:
         kept = torch.tensor(part.prefix, device=device)
         prefix = model.keep_prefix(kept) if part.prefix else None
         for batch in _batches(part, BATCH_TOKENS[device.type]):
+            note_progress()
             padded_BT = _pad([tokens[len(kept) :] for tokens in batch]).to(device)
             owner_E, place_E, target_E, last = _asked(batch, askers, requests)
             hidden_BTC = model.last_hidden(padded_BT, last, prefix)

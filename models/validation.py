@@ -17,6 +17,7 @@ from curricle.core.errors import InputError
 from curricle.core.token_dataset import TokenDataset
 from curricle.models.decoder import Decoder
 from curricle.models.devices import reduce_over_ranks, reshard
+from curricle.models.interruption import note_progress
 
 ROWS = "validation.parquet"
 EVALUATION_BATCH = 16
@@ -52,6 +53,7 @@ def _losses_of_rank(
     for first in range(0, len(starts), ranks):
         # A sharded model needs all ranks in every forward pass, also where batches run out.
         start = starts[min(first + rank, len(starts) - 1)]
+        note_progress()
         rows = slice(start, start + EVALUATION_BATCH)
         windows = torch.from_numpy(dataset.read(samples[rows])).to(device)
         found = model.token_losses(windows).mean(1)

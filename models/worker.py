@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from curricle.models.answers import STILL, answer
 from curricle.models.interruption import (
-    note_progress,
+    begin_job,
     request_stop,
     seconds_since_progress,
     stop_requested,
@@ -44,7 +44,7 @@ def main() -> None:
         message = jobs.get()
         if message["placement"]["unfinished"] is not None:
             _busy_with_unfinished.set()
-        note_progress()
+        begin_job()
         _busy.set()
         reply = answer(message)
         _busy.clear()

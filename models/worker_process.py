@@ -13,7 +13,7 @@ from typing import IO, Any
 from curricle.models.answers import STILL, facts_of
 
 LOG_LINES = 20
-# A worker tells every five seconds that it lives, and every job gets on in less than half an hour.
+# A worker tells every five seconds that it lives; no step of a job takes as long as half an hour.
 MOST_SILENT_SECONDS = 600.0
 MOST_STILL_SECONDS = 1800.0
 STOP_SECONDS = 90

@@ -19,8 +19,8 @@ def band_section(content: ReportContent) -> Markup | None:
     parts: list[Part] = [
         markup.paragraph(band.text, class_="lead"),
         markup.paragraph(
-            "What counts is rate times steps, as far as Adam moves a weight: proxies that are four "
-            "times as long as these runs get as far at a quarter of the rate."
+            "Adam moves a weight by about the rate a step: proxies that are four times as long as "
+            "these runs go as far at a quarter of the rate."
         ),
         markup.figure(
             plots.to_svg(plots.band_figure(band), "band"),

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -17,13 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.small_disk import fill
 
-from curricle.core.errors import InputError, JobError
+from curricle.core.errors import JobError
 from curricle.core.jobs import AveragingSpec, TrainingSpec
 from curricle.core.order_file import write_order
 from curricle.models import interruption
-from curricle.models.answers import answer
 from curricle.models.jobs import Job
 from curricle.models.placement import Placement
 from curricle.models.training import TrainingRun, train
@@ -112,6 +109,22 @@ def undisturbed(
     return outcome(folder)
 
 
+def killed_once(
+    spec: TrainingSpec,
+    inputs: dict[str, Path],
+    folder: Path,
+    dies_at: Callable[[int], None],
+    fatal: int,
+    unfinished: str,
+) -> Files:
+    """What a run leaves whose first attempt dies at the step `fatal`."""
+    dies_at(fatal)
+    with pytest.raises(LostPowerError):
+        attempt(spec, inputs, folder / "first", unfinished)
+    dies_at(-1)
+    return attempt(spec, inputs, folder / "second", unfinished)
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("accelerator", ACCELERATORS)
@@ -148,11 +161,7 @@ def test_unfinished_work_may_lie_on_s3(
 ) -> None:
     expected = undisturbed(training_spec, inputs, tmp_path / "undisturbed")
     unfinished = f"{bucket}/{tmp_path.name}"
-    dies_at(8)
-    with pytest.raises(LostPowerError):
-        attempt(training_spec, inputs, tmp_path / "first", unfinished)
-    dies_at(-1)
-    assert attempt(training_spec, inputs, tmp_path / "second", unfinished) == expected
+    assert killed_once(training_spec, inputs, tmp_path, dies_at, 8, unfinished) == expected
 
 
 @pytest.mark.slow
@@ -167,11 +176,8 @@ def test_a_killed_compiled_run_ends_with_the_same_bits(
 ) -> None:
     spec = replace(training_spec, precision=precision, compile=True)
     expected = undisturbed(spec, inputs, tmp_path / "undisturbed")
-    dies_at(8)
-    with pytest.raises(LostPowerError):
-        attempt(spec, inputs, tmp_path / "first", str(tmp_path / "unfinished"))
-    dies_at(-1)
-    assert attempt(spec, inputs, tmp_path / "second", str(tmp_path / "unfinished")) == expected
+    unfinished = str(tmp_path / "unfinished")
+    assert killed_once(spec, inputs, tmp_path, dies_at, 8, unfinished) == expected
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -185,11 +191,8 @@ def test_it_goes_on_in_the_second_epoch(
     spec = replace(training_spec, precision=precision, steps=40, checkpoints_at=(240,))
     write_order(inputs["order"], np.tile(np.arange(80), 2))
     expected = undisturbed(spec, inputs, tmp_path / "undisturbed")
-    dies_at(27)
-    with pytest.raises(LostPowerError):
-        attempt(spec, inputs, tmp_path / "first", str(tmp_path / "unfinished"))
-    dies_at(-1)
-    assert attempt(spec, inputs, tmp_path / "second", str(tmp_path / "unfinished")) == expected
+    unfinished = str(tmp_path / "unfinished")
+    assert killed_once(spec, inputs, tmp_path, dies_at, 27, unfinished) == expected
 
 
 def test_a_stop_leaves_a_snapshot_at_once(
@@ -280,86 +283,6 @@ def _wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of half a megabyte."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("mounting a small file system needs root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_a_full_disk_costs_nothing_but_a_second_attempt(
-    training_spec: TrainingSpec,
-    inputs: dict[str, Path],
-    tmp_path: Path,
-    small_disk: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    expected = undisturbed(training_spec, inputs, tmp_path / "undisturbed")
-    filler = small_disk / "filler"
-    unfinished = str(small_disk / "unfinished")
-    read = TrainingInputs.micro_batches
-
-    def somebody_else_writes(self: TrainingInputs, *arguments: Any) -> Any:
-        filler.write_bytes(b"\0" * 300_000)
-        return read(self, *arguments)
-
-    monkeypatch.setattr(TrainingInputs, "micro_batches", somebody_else_writes)
-    with pytest.raises(JobError, match="no snapshot at step .*No space left"):
-        attempt(training_spec, inputs, tmp_path / "first", unfinished)
-    monkeypatch.undo()
-    filler.unlink()
-    assert attempt(training_spec, inputs, tmp_path / "second", unfinished) == expected
-
-
-def test_a_full_output_disk_is_one_line(
-    training_spec: TrainingSpec,
-    inputs: dict[str, Path],
-    tmp_path: Path,
-    small_disk: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    spec = replace(training_spec, checkpoints_at=())
-    expected = undisturbed(spec, inputs, tmp_path / "undisturbed")
-    output = small_disk / "output"
-    output.mkdir()
-    message = Job("train", spec, inputs, output, str(tmp_path / "unfinished")).to_message(
-        Placement(snapshot_seconds=0)
-    )
-    read = TrainingInputs.micro_batches
-
-    def somebody_else_writes(self: TrainingInputs, *arguments: Any) -> Any:
-        fill(small_disk)
-        return read(self, *arguments)
-
-    monkeypatch.setattr(TrainingInputs, "micro_batches", somebody_else_writes)
-    assert answer(message)["error"] == f"no space left for {output}: free some and run again"
-    monkeypatch.undo()
-    (small_disk / "filler").unlink()
-    shutil.rmtree(output)
-    output.mkdir()
-    assert "facts" in answer(message)
-    assert outcome(output) == expected
-
-
-def test_a_disk_without_room_is_refused_before_the_first_step(
-    training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path, small_disk: Path
-) -> None:
-    (small_disk / "filler").write_bytes(b"\0" * 300_000)
-    message = (
-        r"0\.\d MB free for .*small, expected 0\.\d MB, for checkpoints and snapshots, fix: fr"
-    )
-    with pytest.raises(InputError, match=message):
-        attempt(training_spec, inputs, tmp_path / "first", str(small_disk / "unfinished"))
-    assert [path.name for path in small_disk.iterdir()] == ["filler"]
 
 
 def test_an_attempt_of_another_spec_is_not_continued(

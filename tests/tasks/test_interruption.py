@@ -1,5 +1,6 @@
 """What ends a study from outside, and what a study tries again."""
 
+import logging
 import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,10 +9,12 @@ from typing import Any, ClassVar
 
 import pytest
 from prefect import flow
+from prefect.context import FlowRunContext
 from prefect.exceptions import TerminationSignal
 from prefect.testing.utilities import prefect_test_harness
 
 from curricle.core.errors import InputError, JobError, LostWorkerError
+from curricle.tasks import session as session_module
 from curricle.tasks.produce import RETRIES, produce_all
 from curricle.tasks.session import Session, open_session
 from curricle.tasks.step import Step
@@ -47,6 +50,17 @@ def test_an_error_is_no_end_from_outside(study: Open) -> None:
             end_inner_flow(study, InputError("a", expected="b", fix="c"))
         assert session.first_error is None
         assert list(session.engine.map(abs, [-1])) == [1]
+
+
+def test_a_deployed_runs_log_says_what_mlflow_lacks(
+    study: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(session_module, "get_run_logger", lambda: logging.getLogger("run"))
+    monkeypatch.setattr(FlowRunContext, "get", object)
+    with open_session(*study) as session:
+        session.tracker.failures += [f"run {number}: no answer" for number in range(5)]
+    assert "Not logged to MLflow: run 0: no answer; run 1: no answer; run 2: no" in caplog.text
+    assert "run 3" not in caplog.text
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ def worker(pool: str, name: str | None, limit: int, grace: float) -> None:
     """
     from curricle.environment import QUIET, set_defaults
 
-    set_defaults(QUIET)
+    # There is no terminal to keep clear: what runs say belongs in the machine's log.
+    set_defaults({**QUIET, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO"})
     from curricle.flows.worker import serve
 
     serve(pool, name, limit, grace, click.echo)
