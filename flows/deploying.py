@@ -159,7 +159,7 @@ def configured_server() -> Iterator[SyncPrefectClient]:
         raise InputError(
             "no Prefect server",
             expected="its address in PREFECT_API_URL",
-            fix="start one with curricle ui STUDY, then export PREFECT_API_URL=http://HOST:PORT/api",
+            fix="start one with curricle up, then export PREFECT_API_URL=http://HOST:PORT/api",
         )
     try:
         with get_client(sync_client=True) as client:
