@@ -9,9 +9,8 @@ import asyncio
 import contextlib
 import os
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 from uuid import UUID
@@ -43,27 +42,40 @@ def serve(
                 fix="curricle deploy makes cpu and gpu",
             )
 
+    runs: dict[int, UUID] = {}
+
     def leave(number: int, frame: object) -> NoReturn:
         del number, frame
+        _set_handlers(signal.SIG_IGN)
         announce("asked to end: runs under way leave snapshots and go back into their queue")
-        # The event loop stands still meanwhile, so that no other run is begun. A client of its own
-        # thread doesn't ask for that loop.
-        thread = threading.Thread(target=_give_back, args=(grace_seconds, announce))
-        thread.start()
-        thread.join()
-        os._exit(0)
+        runs.update(_runs_under_way())
+        # The event loop stands still meanwhile, so that no other run is begun.
+        _end(runs, grace_seconds)
+        _set_handlers(signal.SIG_DFL)  # who asks once more doesn't want to wait
+        raise _AskedToEndError
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, leave)
+    _set_handlers(leave)
     worker = ProcessWorker(
         work_pool_name=pool, name=name, limit=limit, create_pool_if_not_found=False
     )
-    asyncio.run(worker.start(printer=announce))
+    # Prefect's worker winds down in order, or the environments that it has written for its runs,
+    # keys and passwords among them, would stay on the disk.
+    with contextlib.suppress(_AskedToEndError):
+        asyncio.run(worker.start(printer=announce))
+    _queue_all_again(runs.values(), announce)
 
 
-def _give_back(grace_seconds: float, announce: Callable[[str], None]) -> None:
-    """End the runs of this process, and queue them again unless they have reached their end."""
-    runs = dict(_runs_under_way())
+def _set_handlers(handler: Any) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
+
+
+class _AskedToEndError(BaseException):
+    """Leaves the event loop; no Exception, or whatever the loop is at might catch it."""
+
+
+def _end(runs: Iterable[int], grace_seconds: float) -> None:
+    """SIGTERM for the processes of runs, and SIGKILL for those that are still there after that."""
     for process in runs:
         _send(process, signal.SIGTERM)
     deadline = time.monotonic() + grace_seconds
@@ -71,8 +83,12 @@ def _give_back(grace_seconds: float, announce: Callable[[str], None]) -> None:
         time.sleep(0.1)
     for process in runs:
         _send(process, signal.SIGKILL)
+
+
+def _queue_all_again(runs: Iterable[UUID], announce: Callable[[str], None]) -> None:
+    """Queue the runs again, unless they have reached their end or were stopped on purpose."""
     with get_client(sync_client=True) as client:
-        for run in runs.values():
+        for run in runs:
             try:
                 _queue_again(client, run)
             except (httpx.HTTPError, RuntimeError) as error:

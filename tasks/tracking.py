@@ -206,8 +206,11 @@ class Tracker:
         model.register(self._client, run_id)
 
     def _log_study(self, values: dict[str, float], texts: dict[str, str | bytes]) -> None:
-        for key, value in values.items():
-            self._client.log_metric(self._parent, key, value)
+        with self._alone():
+            shown = self._client.get_run(self._parent).data.metrics
+            for key, value in values.items():
+                if shown.get(key) != value:
+                    self._client.log_metric(self._parent, key, value)
         with contextlib.ExitStack() as stack:
             import tempfile
 

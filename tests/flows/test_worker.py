@@ -79,13 +79,20 @@ def a_run(how: str) -> Iterator[tuple[UUID, "subprocess.Popen[str]"]]:
         process.stdout.close()
 
 
+def give_back(grace_seconds: float, announce: Callable[[str], None] = pytest.fail) -> None:
+    """What the worker does, apart from what Prefect's own does in between."""
+    runs = dict(worker._runs_under_way())
+    worker._end(runs, grace_seconds)
+    worker._queue_all_again(runs.values(), announce)
+
+
 @pytest.mark.parametrize(("how", "status"), [("goes", -15), ("stays", -9)])
 def test_a_run_is_ended_and_queued_again(
     how: str, status: int, server: Callable[[Any], Server]
 ) -> None:
     told, started = server(Running()).told, time.monotonic()
     with a_run(how) as (run, process):
-        worker._give_back(2.0, pytest.fail)
+        give_back(2.0)
         assert process.wait(timeout=10) == status
     assert (time.monotonic() - started > 2) == (how == "stays")
     assert [(name, state.type, state.name) for name, state in told.items()] == [
@@ -110,7 +117,7 @@ def test_what_has_ended_or_was_stopped_on_purpose_stays_so(
 ) -> None:
     told = server(state).told
     with a_run("goes"):
-        worker._give_back(10.0, pytest.fail)
+        give_back(10.0)
     assert bool(told) is again
 
 
@@ -118,5 +125,5 @@ def test_a_server_that_is_gone_is_one_line_a_run(server: Callable[[Any], Server]
     server(None)
     lines: list[str] = []
     with a_run("goes") as (run, _):
-        worker._give_back(10.0, lines.append)
+        give_back(10.0, lines.append)
     assert lines == [f"flow run {run} isn't queued again: gone"]

@@ -71,13 +71,15 @@ def test_long_jobs_leave_snapshots_when_their_machine_or_their_run_is_taken_away
     platform: FullPlatform,
 ) -> None:
     study = write_study(platform, "long", tokens=50_000_000)
+    begun = time.time()
     run = platform.start_run(study, "rank/on-demand")
-    wait_for(lambda: steps_logged(platform) > 2, "a job trains")
+    wait_for(lambda: steps_logged(platform, begun) > 2, "a job trains")
     end_the_worker(platform)
+    begun = time.time()
     evicted = snapshots(platform)
     assert evicted
     wait_for(lambda: platform.state(run) == "Running", "the run goes on")
-    wait_for(lambda: steps_logged(platform) > 2, "a job trains")
+    wait_for(lambda: steps_logged(platform, begun) > 2, "a job trains")
     with platform.api as api:
         state = {"state": {"type": "CANCELLING"}, "force": True}
         api.post(f"/flow_runs/{run}/set_state", json=state).raise_for_status()
@@ -86,12 +88,13 @@ def test_long_jobs_leave_snapshots_when_their_machine_or_their_run_is_taken_away
     assert set(snapshots(platform)) - set(evicted)
 
 
-def steps_logged(platform: FullPlatform) -> int:
-    """Lines of metrics that the job under way has written in the scratch folder."""
+def steps_logged(platform: FullPlatform, since: float) -> int:
+    """Lines of metrics that a job has written in the scratch folder, and it after `since`."""
     lines = 0
     for path in (platform.folder / "scratch").rglob("metrics.jsonl"):
         with contextlib.suppress(OSError):
-            lines = max(lines, len(path.read_text().splitlines()))
+            if path.stat().st_mtime > since:
+                lines = max(lines, len(path.read_text().splitlines()))
     return lines
 
 

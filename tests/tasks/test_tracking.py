@@ -80,7 +80,9 @@ def test_runs_are_children_of_the_study_and_logged_once(
     assert child.data.metrics == pytest.approx(
         {"train/loss": 5 / 3, "validation/loss/average": 2.5, "sharpness/largest_eigenvalue": 7.0}
     )
-    history = MlflowClient(tracking_uri=uri).get_metric_history(child.info.run_id, "train/loss")
+    client = MlflowClient(tracking_uri=uri)
+    assert len(client.get_metric_history(parent.info.run_id, "runs")) == 1
+    history = client.get_metric_history(child.info.run_id, "train/loss")
     assert [(point.step, point.timestamp) for point in history] == [
         (100, 1001),
         (200, 1002),
