@@ -48,11 +48,13 @@ def multiple_choice(
     Raises InputError for a set, a tokenizer and a model that don't go together, and JobError for
     answers that are not numbers.
     """
-    model = load_language_model(inputs["checkpoint"]).to(placement.device)
+    placement.wake()
+    model = load_language_model(inputs["checkpoint"])
     tokenizer = load_tokenizer(inputs["tokenizer"])
     model.check_vocabulary(tokenizer.get_vocab_size(), "a tokenizer")
     questions = select(read_questions(inputs["questions"]), spec.subjects)
     dev, test = split_shots(questions, spec.shots)
+    model.to(placement.device)
     folders = {role: inputs[role] for role in ("checkpoint", "tokenizer")}
     identity = identity_of(folders, spec=to_plain(spec), questions=to_plain(questions))
     asking = _Asking(len(test), Unfinished(placement, identity, output))

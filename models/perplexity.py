@@ -53,11 +53,13 @@ def perplexity(
     Writes a row per document to `perplexity.parquet`, and returns what `summarise` makes of them
     and the FLOPs; `progress` is told how many of all inputs are done.
     """
-    model = load_language_model(inputs["checkpoint"]).to(placement.device)
+    placement.wake()
+    model = load_language_model(inputs["checkpoint"])
     if spec.weight_bits is not None:
         round_weights(model, spec.weight_bits)
     tokenizer = load_tokenizer(inputs["tokenizer"])
     documents = dataset_documents(inputs["validation"], tokenizer, spec.tokens_per_domain)
+    model.to(placement.device)
     identity = identity_of(inputs, spec=to_plain(spec), tokens_per_batch=TOKENS_PER_BATCH)
     rows = document_perplexity(
         model,

@@ -1,5 +1,7 @@
 """Where a job runs: the accelerator, the number of devices, and the place of unfinished work."""
 
+import contextlib
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -70,3 +72,18 @@ class Placement:
         import torch
 
         return torch.device(self.resolved)
+
+    def wake(self) -> None:
+        """Start a CUDA device in the background: seconds in which a job can read its inputs."""
+        if self.resolved == "cuda":
+            threading.Thread(target=_multiply, args=(self.device,), daemon=True).start()
+
+
+def _multiply(device: "torch.device") -> None:
+    """Load what a first matrix product needs."""
+    import torch
+
+    # A device that can't be used says so to the job itself.
+    with contextlib.suppress(RuntimeError):
+        square = torch.ones(64, 64, device=device)
+        torch.mm(square, square)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from tests.accelerators import ACCELERATORS
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from curricle.core.errors import InputError, JobError
@@ -104,12 +105,18 @@ def direct(model: Decoder, tokenizer: Tokenizer, context: str, continuation: str
 
 
 @pytest.mark.parametrize(("length", "truncated"), [(1000, 0), (60, 9)])
+@pytest.mark.parametrize("accelerator", ACCELERATORS)
 def test_every_row_equals_a_direct_computation(
-    tokenizer: Tokenizer, make_inputs: Make, tmp_path: Path, length: int, truncated: int
+    accelerator: str,
+    tokenizer: Tokenizer,
+    make_inputs: Make,
+    tmp_path: Path,
+    length: int,
+    truncated: int,
 ) -> None:
     spec = MultipleChoiceSpec(shots=5)
     inputs = make_inputs(length)
-    result = multiple_choice(spec, inputs, tmp_path, Placement())
+    result = multiple_choice(spec, inputs, tmp_path, Placement(accelerator=accelerator))
     rows = pq.read_table(tmp_path / "multiple_choice.parquet").to_pandas()
     model = build(length)
     nats = 0.0

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from tests.accelerators import ACCELERATORS
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
@@ -222,10 +223,11 @@ def run(inputs: dict[str, Path], limit: int = 10_000, **placement: object) -> di
     return perplexity(spec, inputs, inputs["output"], Placement(**placement))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("accelerator", ACCELERATORS)
 def test_the_job_reads_a_dataset_as_it_was_written(
-    inputs: dict[str, Path], tokenizer: Tokenizer, theirs: GPT2LMHeadModel
+    accelerator: str, inputs: dict[str, Path], tokenizer: Tokenizer, theirs: GPT2LMHeadModel
 ) -> None:
-    result = run(inputs)
+    result = run(inputs, accelerator=accelerator)
     rows = pq.read_table(inputs["output"] / "perplexity.parquet").to_pylist()
     assert rows[1] == {
         "domain": "cats",

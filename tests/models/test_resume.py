@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from tests.accelerators import ACCELERATORS
 
 from curricle.core.errors import JobError
 from curricle.core.jobs import AveragingSpec, TrainingSpec
@@ -40,16 +40,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 PRECISIONS = ("fp32", "bf16")
-ACCELERATORS = [
-    "cpu",
-    pytest.param(
-        "cuda",
-        marks=[
-            pytest.mark.gpu,
-            pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-        ],
-    ),
-]
 
 
 class LostPowerError(Exception):

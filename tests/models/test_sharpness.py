@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.accelerators import ACCELERATORS
 from torch import Tensor
 
 from curricle.core.errors import InputError, JobError
@@ -90,12 +91,19 @@ def test_samples_may_be_shorter_than_the_model_reads(
     assert found["tokens"] == 8 * 5
 
 
+@pytest.mark.parametrize("accelerator", ACCELERATORS)
 def test_the_job_measures_a_checkpoint(
-    model: Decoder, inputs: dict[str, Path], tmp_path: Path
+    accelerator: str, model: Decoder, inputs: dict[str, Path], tmp_path: Path
 ) -> None:
     save_spec(tmp_path, model.spec)
     save_weights(tmp_path, model.state_dict())
-    found = sharpness(SETTINGS, {"checkpoint": tmp_path, **inputs}, tmp_path, Placement())
+    placement = Placement(accelerator=accelerator)
+    found = sharpness(SETTINGS, {"checkpoint": tmp_path, **inputs}, tmp_path, placement)
+    dataset = TokenDataset(inputs["validation"], model.spec.sequence_length)
+    batch = held_out_batch(dataset, SETTINGS.batch_size, SETTINGS.seed)
+    here = measure_sharpness(model, batch, SETTINGS)
+    for name in ("loss", "gradient_norm", "largest_eigenvalue", "dense_largest_eigenvalue"):
+        assert found[name] == pytest.approx(here[name], rel=2e-3)
     assert found["samples"] == 8
     assert json.loads((tmp_path / "sharpness.json").read_text()) == found
 
