@@ -110,3 +110,30 @@ def test_a_claim_that_is_renewed_is_waited_for(
         order.append("second")
     thread.join()
     assert order == ["first", "second"]
+
+
+def test_a_builder_that_was_stopped_for_too_long_leaves_the_others_artifact_alone(
+    memory: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(claims, "STALE_SECONDS", 0.2)
+    monkeypatch.setenv("CURRICLE_CACHE", str(tmp_path))
+    store, built = Store("memory://store"), threading.Event()
+    begun = threading.Event()
+
+    def slowly(folder: Path) -> None:
+        begun.set()
+        assert built.wait(timeout=60)
+        (folder / "content").write_text("the first one's")
+
+    def fast(folder: Path) -> None:
+        (folder / "content").write_text("the second one's")
+
+    first = threading.Thread(target=store.produce, args=(REQUEST, slowly))
+    first.start()
+    assert begun.wait(timeout=60)
+    artifact = store.produce(REQUEST, fast)
+    built.set()
+    first.join(timeout=60)
+    assert memory.cat_file(f"{store.base}/{artifact.key}/content") == b"the second one's"
+    assert store.verify(artifact) == []
+    assert store.files.glob(f"{store.base}/.claims/*") == []

@@ -1,8 +1,8 @@
 """Claims: whoever builds an artifact holds one, so that others wait for it and don't build it too.
 
-A claim saves work and decides nothing else: where one is lost, two builders still leave one whole
-artifact (`store.py`). It ends with its holder, however that ends. On a local disk it is a lock of
-the kernel's; on an object store an object that its holder keeps changing.
+It ends with its holder, however that ends. On a local disk it is a lock of the kernel's; on an
+object store an object that its holder keeps changing. There a holder that is stopped for too long
+can lose it to another, and is told so when it asks: what it has built is dropped then (`store.py`).
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +26,30 @@ STALE_SECONDS = 60.0
 POLL_SECONDS = 0.5
 _TAKEN = frozenset({errno.EINVAL, errno.EBUSY})
 
+Held = Callable[[], bool]
+
 
 @contextlib.contextmanager
-def local_claim(path: Path) -> Iterator[None]:
+def local_claim(path: Path) -> Iterator[Held]:
     """Hold the file `path` for the block, after waiting for whoever holds it.
 
-    Where there are no locks, or the file is another user's, nobody waits for anybody.
+    Where there are no locks, or the file is another user's, nobody waits for anybody. Yields what
+    says whether it is still held, which here it is.
     """
     try:
         descriptor = _locked(path)
     except OSError:
-        yield
+        yield _always
         return
     try:
-        yield
+        yield _always
     finally:
         path.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def _always() -> bool:
+    return True
 
 
 def _locked(path: Path) -> int:
@@ -63,10 +70,11 @@ def _locked(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def remote_claim(files: Any, path: str) -> Iterator[None]:
+def remote_claim(files: Any, path: str) -> Iterator[Held]:
     """Hold the object `path` for the block, after waiting for whoever holds it.
 
-    Raises OSError or the client library's own error if the store can't be reached.
+    Yields what says whether it is still held, and not taken for a dead one's by another. Raises
+    OSError or the client library's own error if the store can't be reached.
     """
     holder = {"machine": _here(), "process": os.getpid(), "token": uuid.uuid4().hex}
     _take(files, path, holder)
@@ -74,12 +82,13 @@ def remote_claim(files: Any, path: str) -> Iterator[None]:
     thread = threading.Thread(target=_renew, args=(files, path, holder, ended), daemon=True)
     thread.start()
     try:
-        yield
+        yield lambda: _is_held(files, path, holder)
     finally:
         ended.set()
         thread.join()
         with contextlib.suppress(Exception):  # it goes stale by itself
-            files.rm_file(path)
+            if _is_held(files, path, holder):
+                files.rm_file(path)
 
 
 def _take(files: Any, path: str, holder: dict[str, Any]) -> None:
@@ -124,7 +133,17 @@ def _renew(files: Any, path: str, holder: dict[str, Any], ended: threading.Event
     while not ended.wait(RENEWED_SECONDS):
         beat += 1
         with contextlib.suppress(Exception):  # the next beat may get through
+            if not _is_held(files, path, holder):
+                return
             files.pipe_file(path, _content(holder, beat))
+
+
+def _is_held(files: Any, path: str, holder: dict[str, Any]) -> bool:
+    try:
+        found = json.loads(files.cat_file(path))
+    except FileNotFoundError:
+        return False
+    return bool(found["token"] == holder["token"])
 
 
 def _content(holder: dict[str, Any], beat: int) -> bytes:

@@ -1,9 +1,9 @@
 """The artifact store: `<root>/<kind>/<name>/<fingerprint>/`, local or on any fsspec file system.
 
 An artifact exists once its `record.json` does, and the record comes last: a local folder is built
-beside its place and renamed, a remote one is uploaded and gets its record at the end. Whoever loses
-a race, or dies half-way, leaves nothing that can be mistaken for an artifact. Claims see to it that
-there hardly is a race.
+beside its place and renamed, a remote one is uploaded and gets its record at the end. Whoever dies
+half-way leaves nothing that can be mistaken for an artifact. Claims see to it that one builds where
+several want to; a builder that has lost its claim drops what it has built.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from curricle.core import provenance, staging
-from curricle.core.claims import local_claim, remote_claim
+from curricle.core.claims import Held, local_claim, remote_claim
 from curricle.core.errors import InputError, IntegrityError
 from curricle.core.plain import canonical_json, fingerprint, to_plain
 from curricle.core.remote import open_filesystem, reachable, remote_errors, room, unusable
@@ -174,31 +174,34 @@ class Store:
         Raises InputError if the disk is full or a remote store refuses.
         """
         artifact = request.artifact
-        if not self.exists(artifact):
-            with room(self._cache), self.claim(artifact.fingerprint):
+        while not self.exists(artifact):
+            with room(self._cache), self.claim(artifact.fingerprint) as is_held:
                 # Another process may have built it in the meantime.
                 if not self.exists(artifact):
-                    self._build(request, build)
+                    self._build(request, build, is_held)
         self.drop_unfinished(artifact)
         return artifact
 
-    def _build(self, request: Request, build: Build) -> None:
+    def _build(self, request: Request, build: Build, is_held: Held) -> None:
         artifact = request.artifact
         with self._staging() as folder:
             facts = build(folder) or {}
             record = _record(request, artifact, folder, facts)
             with self._reached():
-                self._commit(artifact, folder, record)
+                self._commit(artifact, folder, record, is_held)
 
     @contextlib.contextmanager
-    def claim(self, name: str) -> Iterator[None]:
-        """Hold the claim `name` for the block, after waiting for the process that holds it."""
+    def claim(self, name: str) -> Iterator[Held]:
+        """Hold the claim `name` for the block, after waiting for the process that holds it.
+
+        Yields what says whether it is still held.
+        """
         path = f"{self.base}/{CLAIMS}/{name}"
         with contextlib.ExitStack() as stack:
             with self._reached():
                 claim = local_claim(Path(path)) if self.is_local else remote_claim(self.files, path)
-                stack.enter_context(claim)
-            yield
+                is_held = stack.enter_context(claim)
+            yield is_held
 
     def remove(self, artifact: Artifact) -> None:
         """Delete the artifact, its record first: what is left half-way is no artifact any more."""
@@ -279,7 +282,10 @@ class Store:
     def _staging(self) -> contextlib.AbstractContextManager[Path]:
         return staging.new_folder(self._cache / STAGING)
 
-    def _commit(self, artifact: Artifact, folder: Path, record: dict[str, Any]) -> None:
+    def _commit(
+        self, artifact: Artifact, folder: Path, record: dict[str, Any], is_held: Held
+    ) -> None:
+        """Put the files in their place, the record last; nothing once the claim is another's."""
         text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         target = f"{self.base}/{artifact.key}"
         if self.is_local:
@@ -293,8 +299,11 @@ class Store:
                     raise
             return
         for name in record["files"]:
+            if not is_held():
+                return
             self.files.put_file(str(folder / name), f"{target}/{name}")
-        self.files.pipe_file(f"{target}/{RECORD}", text.encode())
+        if is_held():
+            self.files.pipe_file(f"{target}/{RECORD}", text.encode())
 
     def _download(self, artifact: Artifact, target: Path) -> None:
         partial = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
