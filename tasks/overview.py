@@ -24,9 +24,10 @@ class StageOverview:
     """One stage: steps in all and in the store, training runs, tokens, FLOPs and minutes to go.
 
     `flops_spent` and `job_hours` are what the steps in the store took: operations of training, and
-    hours of jobs, each on a core or a device of its own. `next` names the first steps that are
-    missing. `rebuilt` counts, by reason, those that another version of the code has made already.
-    `expected` is what the ranking can be expected to decide, once there are runs to tell it by.
+    hours of jobs, each on a core or a device of its own. `running` names the steps that a process
+    makes at this moment, `next` the first of the others that are missing. `rebuilt` counts, by
+    reason, those that another version of the code has made already. `expected` is what the ranking
+    can be expected to decide, once there are runs to tell it by.
     """
 
     stage: str
@@ -38,6 +39,7 @@ class StageOverview:
     minutes_to_go: float
     flops_spent: int = 0
     job_hours: float = 0.0
+    running: tuple[str, ...] = ()
     next: tuple[str, ...] = ()
     rebuilt: Mapping[str, int] = field(default_factory=dict)
     expected: Expectation | None = None
@@ -62,8 +64,10 @@ def overview(study: Study, stages: Sequence[str] | None = None) -> list[StageOve
     done = {step.artifact for step in every if store.exists(step.artifact)}
     each = seconds_per_flop(plan, store)
     rebuilt = Upgrade(store).reasons(step for step in every if step.artifact not in done)
+    taken = store.being_built()
+    begun = {step.artifact for step in every if step.artifact.fingerprint in taken} - done
     found = [
-        _stage(name, steps, done, store, each, rebuilt)
+        _stage(name, steps, done, begun, store, each, rebuilt)
         for name, steps in layout.items()
         if stages is None or name in stages
     ]
@@ -91,7 +95,7 @@ def render_overview(
         minutes_to_go=sum(item.minutes_to_go for item in stages),
     )
     expected = [item.expected.to_text() for item in stages if item.expected is not None]
-    told = [*expected, *_rebuilt(stages), *_spent(stages, price), *_next(stages)]
+    told = [*expected, *_rebuilt(stages), *_spent(stages, price), *_running(stages), *_next(stages)]
     return "\n".join([*lines, _line(total), *told])
 
 
@@ -111,10 +115,16 @@ def _spent(stages: Sequence[StageOverview], price: float | None) -> Iterator[str
     yield f"so far: {flops:.2e} FLOPs of training in {hours:.2f} hours of jobs{money}"
 
 
+def _running(stages: Sequence[StageOverview]) -> Iterator[str]:
+    """What is being made, wherever."""
+    if names := [name for stage in stages for name in stage.running]:
+        yield f"running: {'; '.join(names)}"
+
+
 def _next(stages: Sequence[StageOverview]) -> Iterator[str]:
     """What would be made next."""
     if stage := next((item for item in stages if item.next), None):
-        left = stage.steps - stage.done - len(stage.next)
+        left = stage.steps - stage.done - len(stage.running) - len(stage.next)
         more = f" and {left} more" if left else ""
         yield f"next: {stage.stage}: {'; '.join(stage.next)}{more}"
 
@@ -130,6 +140,7 @@ def _stage(
     name: str,
     steps: Sequence[Step],
     done: Set[Artifact],
+    begun: Set[Artifact],
     store: Store,
     seconds_each: float,
     rebuilt: Mapping[Artifact, str],
@@ -150,6 +161,7 @@ def _stage(
         minutes_to_go=seconds / 60,
         flops_spent=sum(int(facts["training_flops"]) for facts in trained),
         job_hours=sum(float(facts["seconds"]) for facts in trained) / 3600,
-        next=first_named(missing),
+        running=first_named([step for step in missing if step.artifact in begun]),
+        next=first_named([step for step in missing if step.artifact not in begun]),
         rebuilt=Counter(rebuilt[step.artifact] for step in missing if step.artifact in rebuilt),
     )

@@ -137,3 +137,14 @@ def test_a_builder_that_was_stopped_for_too_long_leaves_the_others_artifact_alon
     assert memory.cat_file(f"{store.base}/{artifact.key}/content") == b"the second one's"
     assert store.verify(artifact) == []
     assert store.files.glob(f"{store.base}/.claims/*") == []
+
+
+def test_what_is_being_built_is_known_to_others(root: str, tmp_path: Path) -> None:
+    store, note = Store(root), tmp_path / "note"
+    assert store.being_built() == set()
+    builder = start(root, note, 600.0)
+    wait_for(note)
+    assert Store(root).being_built() == {REQUEST.artifact.fingerprint}
+    builder.kill()
+    builder.wait()
+    assert Store(root).being_built() == set()

@@ -6,6 +6,7 @@ can lose it to another, and is told so when it asks: what it has built is droppe
 """
 
 import contextlib
+import datetime
 import errno
 import fcntl
 import json
@@ -46,6 +47,21 @@ def local_claim(path: Path) -> Iterator[Held]:
     finally:
         path.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def local_is_taken(path: Path) -> bool:
+    """Whether somebody holds the file `path`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _always() -> bool:
@@ -89,6 +105,16 @@ def remote_claim(files: Any, path: str) -> Iterator[Held]:
         with contextlib.suppress(Exception):  # it goes stale by itself
             if _is_held(files, path, holder):
                 files.rm_file(path)
+
+
+def remote_is_taken(files: Any, path: str) -> bool:
+    """Whether somebody holds the object `path`, who isn't known to be dead."""
+    try:
+        found = json.loads(files.cat_file(path))
+        age = datetime.datetime.now(datetime.UTC) - files.modified(path)
+    except FileNotFoundError:
+        return False
+    return not _is_dead(found) and age.total_seconds() < STALE_SECONDS
 
 
 def _take(files: Any, path: str, holder: dict[str, Any]) -> None:

@@ -21,7 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from curricle.core import provenance, staging
-from curricle.core.claims import Held, local_claim, remote_claim
+from curricle.core.claims import (
+    Held,
+    local_claim,
+    local_is_taken,
+    remote_claim,
+    remote_is_taken,
+)
 from curricle.core.errors import InputError, IntegrityError
 from curricle.core.plain import canonical_json, fingerprint, to_plain
 from curricle.core.remote import open_filesystem, reachable, remote_errors, room, unusable
@@ -202,6 +208,15 @@ class Store:
                 claim = local_claim(Path(path)) if self.is_local else remote_claim(self.files, path)
                 is_held = stack.enter_context(claim)
             yield is_held
+
+    def being_built(self) -> set[str]:
+        """Fingerprints of what somebody builds at this moment, and names of other claims."""
+        with self._reached():
+            paths = self.files.glob(f"{self.base}/{CLAIMS}/*")
+            return {Path(path).name for path in paths if self._is_taken(path)}
+
+    def _is_taken(self, path: str) -> bool:
+        return local_is_taken(Path(path)) if self.is_local else remote_is_taken(self.files, path)
 
     def remove(self, artifact: Artifact) -> None:
         """Delete the artifact, its record first: what is left half-way is no artifact any more."""
