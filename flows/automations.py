@@ -13,10 +13,10 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 
 from curricle.core.errors import InputError
-from curricle.tasks.outcome import DEGRADED
+from curricle.tasks.outcome import CHANGED, DEGRADED
 
 SILENCE = timedelta(seconds=90)
-FINISHED = ("Completed", DEGRADED, "Failed", "Crashed")
+FINISHED = ("Completed", DEGRADED, "Failed", CHANGED, "Crashed")
 ENDED = (*FINISHED, "Cancelled", "Paused", "Suspended", "AwaitingRetry")
 SUBJECT = "{{ flow_run.name }}: {{ flow_run.state.name }}"
 # The address is known to a server that has been told its own, in PREFECT_UI_URL.

@@ -17,6 +17,8 @@ from curricle.tasks.upgrade import describe_rebuilt
 MOST_NAMED = 3
 DEGRADED = "Degraded"
 """The state of a study that has gone on without some of its runs."""
+CHANGED = "Changed"
+"""The state of a regression that finds something else than the time before."""
 
 
 @dataclass(frozen=True)

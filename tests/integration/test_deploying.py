@@ -86,19 +86,19 @@ def test_registering_twice_changes_nothing_and_what_differs_is_told(
 
     status, before = check()
     assert status == 1
-    assert "deployment study/nightly: missing" in before
+    assert "deployment regression/nightly: missing" in before
     for _ in range(2):
         done = curricle("deploy", "--json", PREFECT_API_URL=api)
         assert done.returncode == 0, done.stderr
-        assert "study/nightly" in json.loads(done.stdout)["deployments"]
+        assert "regression/nightly" in json.loads(done.stdout)["deployments"]
         assert check() == (0, [])
 
-    found = asked(f"{api}/deployments/name/study/nightly")
+    found = asked(f"{api}/deployments/name/regression/nightly")
     asked(f"{api}/deployments/{found['id']}", {"parameters": {"study": "another"}})
     assert check() == (
         1,
         [
-            "deployment study/nightly: parameters is {'study': 'another'}, "
+            "deployment regression/nightly: parameters is {'study': 'another'}, "
             "expected {'study': 'quickstart'}"
         ],
     )

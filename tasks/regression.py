@@ -1,0 +1,98 @@
+"""A study run from nothing again and again: does it find what it found the time before?
+
+Each run has a store of its own below that of the study, so that nothing is taken from an earlier
+one. The last two stay.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from curricle.analysis.study_difference import CellDifference, StudyDifference, compare_results
+from curricle.core.store import Store
+from curricle.recipes.loading import load_study
+from curricle.tasks.plan import StudyPlan
+from curricle.tasks.results import collect_results
+
+FOLDER, MEMORY = ".regression", "runs.json"
+KEPT = 2
+SURE = ("better", "worse")
+
+
+class Regression:
+    """The runs of one study, newest last; `settings` says how one of them is run."""
+
+    def __init__(self, study: str, overrides: Sequence[str]) -> None:
+        spec = load_study(study, overrides)
+        self.study, self._overrides, self._name = study, list(overrides), spec.name
+        self._store = Store(spec.store)
+        self._folder = f"{self._store.base}/{FOLDER}/{spec.name}"
+        self._memory = f"{self._folder}/{MEMORY}"
+
+    @property
+    def runs(self) -> list[str]:
+        """The runs that have ended and still lie there."""
+        files = self._store.files
+        return list(json.loads(files.cat_file(self._memory))) if files.exists(self._memory) else []
+
+    def settings(self, run: str) -> list[str]:
+        """The study's overrides in the run of that name."""
+        store = f"{self._store.root.rstrip('/')}/{FOLDER}/{self._name}/{run}"
+        return [*self._overrides, f"name={self._name}-regression", f"store={store}"]
+
+    def compare(self, run: str) -> "Comparison | None":
+        """The run against the last one before it; None for the first."""
+        earlier = [name for name in self.runs if name != run]
+        if not earlier:
+            return None
+        return Comparison(compare_results(self._results(earlier[-1]), self._results(run)))
+
+    def remember(self, run: str) -> None:
+        """Let the next run be compared with this one, and delete what nobody looks at any more."""
+        runs = [*(name for name in self.runs if name != run), run]
+        files = self._store.files
+        files.makedirs(self._folder, exist_ok=True)
+        files.pipe_file(self._memory, json.dumps(runs[-KEPT:]).encode())
+        for name in runs[:-KEPT]:
+            files.rm(f"{self._folder}/{name}", recursive=True)
+
+    def _results(self, run: str) -> pd.DataFrame:
+        plan = StudyPlan(load_study(self.study, self.settings(run)))
+        return collect_results(plan, Store(plan.study.store))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the later of two runs has otherwise."""
+
+    difference: StudyDifference
+
+    @property
+    def changed(self) -> list[CellDifference]:
+        """Cells with another number."""
+        return [cell for cell in self.difference.cells if cell.verdict is not None]
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether cells differ by more than chance, or are in one of the runs alone."""
+        apart = self.difference.only_first or self.difference.only_second
+        return bool(apart) or any(cell.verdict in SURE for cell in self.changed)
+
+    def __str__(self) -> str:
+        cells, changed = len(self.difference.cells), self.changed
+        parts = [f"all {cells} results are those of the run before, to the last digit"]
+        if changed:
+            sure = sum(cell.verdict in SURE for cell in changed)
+            most = max(changed, key=lambda cell: abs(cell.difference))
+            parts = [
+                f"{len(changed)} of {cells} results differ from those of the run before, {sure} of "
+                f"them surely; most of all {' '.join(most.cell)}, by {most.difference:+.4f}"
+            ]
+        for count, which in (
+            (len(self.difference.only_first), "before"),
+            (len(self.difference.only_second), "now"),
+        ):
+            parts += [f"{count} results were there only {which}"] if count else []
+        return "; ".join(parts)
