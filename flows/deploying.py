@@ -15,7 +15,7 @@ import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.client.schemas.schedules import CronSchedule
+from prefect.client.schemas.schedules import SCHEDULE_TYPES, CronSchedule
 from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
@@ -66,8 +66,14 @@ class Deployment:
             "parameters": dict(self.parameters),
             "work pool": self.work_pool,
             "job variables": dict(self.job_variables),
+            "form": self.form,
             "schedules": sorted(f"{cron} {zone}" for cron, zone, _ in self.schedules),
         }
+
+    @property
+    def form(self) -> dict[str, Any]:
+        """The schema of the flow's parameters, from which Prefect makes its form."""
+        return parameter_schema(self.flow).model_dump(exclude_unset=True)
 
 
 def wanted_deployments(overrides: Sequence[str] = ()) -> tuple[Deployment, ...]:
@@ -193,7 +199,7 @@ def _register(client: SyncPrefectClient, item: Deployment) -> None:
         description=item.description,
         entrypoint=item.entrypoint,
         parameters=dict(item.parameters),
-        parameter_openapi_schema=parameter_schema(item.flow).model_dump(exclude_unset=True),
+        parameter_openapi_schema=item.form,
         enforce_parameter_schema=True,
         schedules=[
             DeploymentScheduleCreate(
@@ -214,7 +220,11 @@ def _deviations(client: SyncPrefectClient, item: Deployment) -> Iterator[str]:
         yield f"deployment {item.address}: missing"
         return
     for key, value in item.comparable().items():
-        if registered[key] != value:
+        if registered[key] == value:
+            continue
+        if key == "form":  # too long to show
+            yield f"deployment {item.address}: its form isn't that of the flow's parameters"
+        else:
             yield f"deployment {item.address}: {key} is {registered[key]!r}, expected {value!r}"
 
 
@@ -226,9 +236,14 @@ def _comparable(found: DeploymentResponse) -> dict[str, Any]:
         "parameters": found.parameters,
         "work pool": found.work_pool_name,
         "job variables": found.job_variables,
+        "form": found.parameter_openapi_schema,
         "schedules": sorted(
-            f"{item.schedule.cron} {item.schedule.timezone}" if item.active else "paused"
-            for item in found.schedules
-            if isinstance(item.schedule, CronSchedule)
+            _when(item.schedule) if item.active else "paused" for item in found.schedules
         ),
     }
+
+
+def _when(schedule: SCHEDULE_TYPES) -> str:
+    if isinstance(schedule, CronSchedule):
+        return f"{schedule.cron} {schedule.timezone}"
+    return str(schedule)

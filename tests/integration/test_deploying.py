@@ -94,14 +94,25 @@ def test_registering_twice_changes_nothing_and_what_differs_is_told(
         assert check() == (0, [])
 
     found = asked(f"{api}/deployments/name/regression/nightly")
-    asked(f"{api}/deployments/{found['id']}", {"parameters": {"study": "another"}})
-    assert check() == (
-        1,
-        [
-            "deployment regression/nightly: parameters is {'study': 'another'}, "
-            "expected {'study': 'quickstart'}"
-        ],
+    asked(
+        f"{api}/deployments/{found['id']}",
+        {
+            "parameters": {"study": "another"},
+            "parameter_openapi_schema": {"type": "object", "properties": {}},
+            "schedules": [
+                {"schedule": {"interval": 86400}, "active": True, "slug": "nightly"},
+            ],
+        },
     )
+    status, (parameters, form, schedules) = check()
+    assert status == 1
+    assert parameters == (
+        "deployment regression/nightly: parameters is {'study': 'another'}, "
+        "expected {'study': 'quickstart'}"
+    )
+    assert form == "deployment regression/nightly: its form isn't that of the flow's parameters"
+    assert schedules.startswith("deployment regression/nightly: schedules is ['interval=")
+    assert schedules.endswith("expected ['0 2 * * * UTC']")
 
 
 def asked(url: str, change: dict[str, object] | None = None) -> dict[str, str]:
