@@ -55,4 +55,5 @@ def _is_lost_connection(error: Exception) -> bool:
     """Whether it tells of another rank's end; gloo has no class of errors of its own."""
     from torch.distributed import DistError
 
-    return isinstance(error, DistError) or "/gloo/" in str(error)
+    is_gloo = isinstance(error, RuntimeError) and "/gloo/" in str(error)
+    return is_gloo or isinstance(error, DistError)
