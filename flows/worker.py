@@ -39,7 +39,7 @@ def serve(
             raise InputError(
                 f"no work pool {pool!r} at {client.api_url}",
                 expected="one that is there",
-                fix="curricle deploy makes cpu and gpu",
+                fix="curricle deploy makes cpu, gpu and nodes",
             )
 
     runs: dict[int, UUID] = {}

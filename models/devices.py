@@ -42,14 +42,15 @@ def make_fabric(placement: Placement, precision: str) -> Fabric:
         raise InputError(
             f"precision {precision!r}", expected=f"one of {tuple(PRECISIONS)}", fix="choose one"
         )
-    strategy: str | Strategy = "auto" if placement.devices == 1 else placement.strategy
+    strategy: str | Strategy = "auto" if placement.ranks == 1 else placement.strategy
     if strategy == "fsdp":
         strategy = ModelParallelStrategy(
-            _shard, data_parallel_size=placement.devices, tensor_parallel_size=1
+            _shard, data_parallel_size=placement.ranks, tensor_parallel_size=1
         )
     settings: Any = {"precision": PRECISIONS[precision], "strategy": strategy}
-    fabric = Fabric(accelerator=placement.resolved, devices=placement.devices, **settings)
-    if placement.devices > 1:
+    settings |= {"devices": placement.devices, "num_nodes": placement.nodes}
+    fabric = Fabric(accelerator=placement.resolved, **settings)
+    if placement.ranks > 1:
         fabric.launch()
     return fabric
 

@@ -9,6 +9,8 @@ import time
 
 from curricle.core.errors import CurricleError
 
+# What a last snapshot may take of a process that is to end.
+SNAPSHOT_GRACE_SECONDS = 60.0
 _requested = threading.Event()
 _progress_at: float | None = None
 

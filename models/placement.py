@@ -28,15 +28,17 @@ def cuda_devices() -> int:
 class Placement:
     """Where and how a job runs; no part of its identity.
 
-    `accelerator` is `cpu`, `cuda`, or `auto` for CUDA where there is a device. A job on several
-    devices shares its batches out by `strategy`. `unfinished` is a folder of the job's own, local
-    or an fsspec address, that outlives the process; every `snapshot_seconds` the job leaves there
-    what it needs to go on. None: an interrupted job starts again. `materialised` is the address of
-    a training run's samples in reading order; None: it looks them up in its dataset.
+    `accelerator` is `cpu`, `cuda`, or `auto` for CUDA where there is a device. A job runs on
+    `devices` of each of `nodes` machines, and shares its batches out by `strategy`. `unfinished` is
+    a folder of the job's own, local or an fsspec address, that outlives the process; every
+    `snapshot_seconds` the job leaves there what it needs to go on. None: an interrupted job starts
+    again. `materialised` is the address of a training run's samples in reading order; None: it
+    looks them up in its dataset.
     """
 
     accelerator: str = "cpu"
     devices: int = 1
+    nodes: int = 1
     strategy: str = "ddp"
     unfinished: str | None = None
     snapshot_seconds: float = SNAPSHOT_SECONDS
@@ -49,6 +51,11 @@ class Placement:
         ):
             if value not in known:
                 raise InputError(f"{name} {value!r}", expected=f"one of {known}", fix="choose one")
+
+    @property
+    def ranks(self) -> int:
+        """Devices of all nodes: as many processes share a training job's batches."""
+        return self.nodes * self.devices
 
     @property
     def resolved(self) -> str:

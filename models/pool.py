@@ -44,7 +44,7 @@ class JobPool:
         self._idle: queue.Queue[Worker] = queue.Queue()
         self._is_left = False
         for index in range(self.size):
-            self._admit(_start_worker(self._placement.devices, slots[index % len(slots)]))
+            self._admit(_start_worker(self._placement, slots[index % len(slots)]))
 
     def close(self) -> None:
         """End the workers, waiting for the jobs that are under way."""
@@ -127,8 +127,10 @@ def train_many(
     return [future.result() for future in futures]
 
 
-def _start_worker(devices: int, visible: str) -> Worker:
-    return WorkerProcess(visible) if devices == 1 else TorchrunWorker(devices, visible)
+def _start_worker(placement: Placement, visible: str) -> Worker:
+    if placement.ranks == 1:
+        return WorkerProcess(visible)
+    return TorchrunWorker(placement.devices, placement.nodes, visible)
 
 
 def _device_slots(placement: Placement) -> list[str]:

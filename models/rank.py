@@ -5,20 +5,25 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
-from curricle.models.answers import answer
-from curricle.models.interruption import request_stop
+from curricle.models.answers import LOST, answer
+from curricle.models.interruption import SNAPSHOT_GRACE_SECONDS, request_stop
 
 
 def main() -> None:
-    """Run the job; the first rank writes the answer. Stops when standard input closes."""
+    """Run the job; the first rank writes the answer, or any that fails by a fault of the job's.
+
+    Stops when standard input closes, at once if it is stuck.
+    """
     job, reply = Path(sys.argv[1]), Path(sys.argv[2])
     signal.signal(signal.SIGTERM, lambda *_: request_stop())
     threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
-    result = answer(json.loads(job.read_text(encoding="utf-8")))
-    if os.environ["RANK"] == "0":
-        partial = reply.with_suffix(".partial")
+    rank, result = os.environ["RANK"], answer(json.loads(job.read_text(encoding="utf-8")))
+    # Ranks that have lost another one don't know why.
+    if LOST not in result and (rank == "0" or "facts" not in result):
+        partial = reply.with_suffix(f".{rank}")
         partial.write_text(json.dumps(result), encoding="utf-8")
         partial.rename(reply)
     if "facts" not in result:
@@ -30,6 +35,9 @@ def _stop_at_end_of_input() -> None:
     while sys.stdin.read(1):
         pass
     request_stop()
+    # It may wait for a rank that is no more.
+    time.sleep(SNAPSHOT_GRACE_SECONDS)
+    os._exit(1)
 
 
 if __name__ == "__main__":

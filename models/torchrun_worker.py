@@ -1,4 +1,7 @@
-"""A worker for jobs on several devices: one torchrun a training job, one process for the rest."""
+"""A worker for jobs on several devices: one torchrun a training job, one process for the rest.
+
+On several nodes the launcher starts one torchrun on each; they find one another at this machine.
+"""
 
 import json
 import subprocess
@@ -10,22 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from curricle.models.answers import facts_of
+from curricle.models.launcher import launcher, rendezvous
 from curricle.models.worker_process import (
     LOG_LINES,
     WorkerDiedError,
     WorkerProcess,
     worker_environment,
+    worker_settings,
 )
 
 
 class TorchrunWorker:
-    """Runs training jobs with torchrun, as many ranks as there are `devices`.
+    """Runs training jobs with torchrun, a rank for each of the `devices` of each of the `nodes`.
 
     Start-up is paid per job, which is small change for a model that needs several devices.
     """
 
-    def __init__(self, devices: int, visible: str = "") -> None:
-        self._devices, self._visible = devices, visible
+    def __init__(self, devices: int, nodes: int = 1, visible: str = "") -> None:
+        self._devices, self._nodes, self._visible = devices, nodes, visible
         self._single = WorkerProcess(visible)
         self._ranks: subprocess.Popen[str] | None = None
 
@@ -38,7 +43,8 @@ class TorchrunWorker:
         """The facts of the job in `message`. Raises as the job did, or WorkerDiedError."""
         if message["kind"] == "train":
             return self._torchrun(message)
-        return self._single.run({**message, "placement": {**message["placement"], "devices": 1}})
+        placement = {**message["placement"], "devices": 1, "nodes": 1}
+        return self._single.run({**message, "placement": placement})
 
     def stop(self) -> None:
         """End the process for jobs of one device."""
@@ -57,16 +63,15 @@ class TorchrunWorker:
 
     def successor(self) -> "TorchrunWorker":
         """Another one in the place of this one."""
-        return TorchrunWorker(self._devices, self._visible)
+        return TorchrunWorker(self._devices, self._nodes, self._visible)
 
     def _torchrun(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        command = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone"]
-        command += [f"--nproc-per-node={self._devices}", "-m", "curricle.models.rank"]
-        with tempfile.TemporaryDirectory() as folder:
+        # Inside the job's own folder, which all nodes see.
+        with tempfile.TemporaryDirectory(dir=message["output"]) as folder:
             job, reply = Path(folder, "job.json"), Path(folder, "answer.json")
             job.write_text(json.dumps(message), encoding="utf-8")
             self._ranks = subprocess.Popen(
-                [*command, str(job), str(reply)],
+                [*self._command(), str(job), str(reply)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -76,17 +81,27 @@ class TorchrunWorker:
                 errors="replace",
                 start_new_session=True,
             )
-            status, log = _wait(self._ranks)
+            # Beside the ranks' own lines there is a summary of each node's.
+            status, log = _wait(self._ranks, LOG_LINES * (1 + self._nodes))
             self._ranks = None
             if not reply.exists():
                 raise WorkerDiedError(f"torchrun ended with status {status}; last lines:\n{log}")
             return facts_of(json.loads(reply.read_text(encoding="utf-8")))
 
+    def _command(self) -> list[str]:
+        python = [sys.executable, "-P", "-m", "curricle.models.torchrun"]
+        ranks = [f"--nproc-per-node={self._devices}", "-m", "curricle.models.rank"]
+        if self._nodes == 1:
+            return [*python, "--standalone", *ranks]
+        # A launcher may start it in an environment of the node's own.
+        settings = [f"{name}={value}" for name, value in worker_settings(self._visible).items()]
+        return [*launcher(), "env", *settings, *python, *rendezvous(self._nodes), *ranks]
 
-def _wait(process: "subprocess.Popen[str]") -> tuple[int, str]:
+
+def _wait(process: "subprocess.Popen[str]", lines: int) -> tuple[int, str]:
     """Exit status and last lines. Standard input stays open: the ranks end when it closes."""
     assert process.stdout is not None
-    log: deque[str] = deque(maxlen=LOG_LINES)
+    log: deque[str] = deque(maxlen=lines)
     with process:
         log.extend(line.rstrip() for line in process.stdout)
     return process.returncode, "\n".join(log)

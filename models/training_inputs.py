@@ -66,12 +66,12 @@ def open_inputs(
     With a materialised order `dataset` isn't needed. Raises InputError unless they and the spec
     fit.
     """
-    check_run(spec, placement.devices)
+    check_run(spec, placement.ranks)
     length = spec.model.sequence_length
     reading = _open_reading(inputs, length, placement.materialised)
     samples = reading.dataset.samples
     _check_order(spec, samples, len(reading.order))
-    irreducible = _read_irreducible(spec, inputs, samples, placement.devices)
+    irreducible = _read_irreducible(spec, inputs, samples, placement.ranks)
     validation = TokenDataset(inputs["validation"], length)
     select_samples(validation, spec.validation_tokens_per_domain)
     _check_vocabulary(spec, "training", reading.dataset.vocabulary_size)
@@ -106,7 +106,7 @@ def _read_irreducible(
         raise InputError(
             f"selection by {spec.selection.policy!r} on {devices} devices",
             expected=f"one of {POLICIES}, on one device",
-            fix="correct the policy, or set hardware.devices to 1",
+            fix="correct the policy, or set hardware.devices and hardware.nodes to 1",
         )
     if spec.selection.policy != "rho-loss":
         return None

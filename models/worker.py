@@ -17,13 +17,13 @@ from typing import IO, Any
 
 from curricle.models.answers import STILL, answer
 from curricle.models.interruption import (
+    SNAPSHOT_GRACE_SECONDS,
     begin_job,
     request_stop,
     seconds_since_progress,
     stop_requested,
 )
 
-SNAPSHOT_GRACE_SECONDS = 60.0
 BEAT_SECONDS = 5.0
 _busy = threading.Event()
 _busy_with_unfinished = threading.Event()

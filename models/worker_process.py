@@ -116,12 +116,18 @@ class WorkerProcess:
 
 
 def worker_environment(visible: str) -> dict[str, str]:
-    """The environment of a process that runs jobs: one thread unless told, memory kept."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    environment.setdefault("GLIBC_TUNABLES", MALLOC)
-    if visible:
-        environment["CUDA_VISIBLE_DEVICES"] = visible
-    return environment
+    """The environment of a process that runs jobs."""
+    return {**os.environ, **worker_settings(visible)}
+
+
+def worker_settings(visible: str) -> dict[str, str]:
+    """What it has beside this process's own: one thread unless told, memory kept."""
+    settings = {
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", MALLOC),
+    }
+    return {**settings, "CUDA_VISIBLE_DEVICES": visible} if visible else settings
 
 
 def _in_background(function: Callable[..., None], *arguments: Any) -> threading.Thread:

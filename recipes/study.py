@@ -40,15 +40,21 @@ class Tracking(Spec):
 class Hardware(Spec):
     """What the jobs run on; no part of any identity.
 
-    `auto` takes the GPUs there are, else the CPU. A job of several `devices` shares its batches out
-    by `strategy`. `workers` is the number of jobs at once: by default one a core (for jobs of one
-    thread), or one a GPU.
+    `auto` takes the GPUs there are, else the CPU. A training job runs on `devices` of each of
+    `nodes` machines, and shares its batches out by `strategy`. `workers` is the number of jobs at
+    once: by default one a core (for jobs of one thread), or one a GPU.
     """
 
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     devices: PositiveInt = 1
+    nodes: PositiveInt = 1
     strategy: Literal["ddp", "fsdp"] = "ddp"
     workers: PositiveInt | None = None
+
+    @property
+    def ranks(self) -> int:
+        """Devices of all nodes, which share a training job's batches."""
+        return self.nodes * self.devices
 
 
 class Study(Spec):
@@ -131,7 +137,7 @@ class Study(Spec):
 
     @model_validator(mode="after")
     def _runs_have_room(self) -> Self:
-        length, devices = self.tokenizer.sequence_length, self.hardware.devices
+        length, devices = self.tokenizer.sequence_length, self.hardware.ranks
         for label, training, tokens in self._kinds_of_run():
             check_training(label, training, tokens=tokens, sequence_length=length, devices=devices)
         check_validation_points("proxy", self.proxy, length)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from curricle.core.questions import read_questions, select, split_shots
 from curricle.core.store import Store
+from curricle.models.launcher import launcher
 from curricle.models.placement import Placement
 from curricle.recipes.corpus import corpus_identity
 from curricle.recipes.loading import AnyStudy
@@ -49,6 +50,8 @@ def placement_of(study: AnyStudy) -> Placement:
 
 
 def check_devices(study: AnyStudy) -> None:
-    """Raise InputError if the study asks for CUDA devices that aren't there."""
+    """Raise InputError if the study asks for CUDA devices or nodes that aren't there."""
+    if study.hardware.nodes > 1:
+        launcher()
     if study.hardware.accelerator == "cuda":
         placement_of(study).device  # noqa: B018 - it is looked up for its error

@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
-MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+MANIFESTS = sorted((DEPLOY / "kubernetes").rglob("*.yaml"))
 KUBERNETES = "1.33"
 COMPOSE = YAML(typ="safe").load((DEPLOY / "compose.yaml").read_text("utf-8"))
 SECRETS = set(re.findall(r"^(\w+)=$", (DEPLOY / "example.env").read_text("utf-8"), re.MULTILINE))
@@ -30,16 +30,18 @@ def containers(document: Any) -> Iterator[Any]:
 KUSTOMIZATION = documents(DEPLOY / "kubernetes" / "kustomization.yaml")[0]
 
 
-@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: str(path.stem))
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_manifests_are_valid(path: Path) -> None:
     for document in documents(path):
-        if document["kind"] != "Kustomization":
+        if path.name != "kustomization.yaml":
             kubernetes_validate.validate(document, KUBERNETES, strict=True)
 
 
 def test_every_manifest_and_file_is_part_of_the_whole() -> None:
-    resources = {path.name for path in MANIFESTS} - {"kustomization.yaml"}
-    assert set(KUSTOMIZATION["resources"]) == resources
+    for path in MANIFESTS:
+        if path.name == "kustomization.yaml":
+            resources = {other.name for other in path.parent.glob("*.yaml")} - {path.name}
+            assert set(documents(path)[0]["resources"]) == resources
     for generator in KUSTOMIZATION["configMapGenerator"]:
         for entry in generator.get("files", []):
             assert (DEPLOY / "kubernetes" / entry.partition("=")[2]).is_file()
@@ -101,6 +103,20 @@ def test_commands_have_the_options_they_are_given(name: str) -> None:
     assert not missing, shlex.join(program)
 
 
-@pytest.mark.parametrize("name", ["databases.sh", "mlflow-auth.sh"])
+@pytest.mark.parametrize("name", ["databases.sh", "mlflow-auth.sh", "kubernetes/nodes/pod.sh"])
 def test_scripts_are_scripts(name: str) -> None:
     subprocess.run(["sh", "-n", str(DEPLOY / name)], check=True)
+
+
+def test_pods_of_several_nodes_agree_on_their_number_and_reach_no_other_pod() -> None:
+    kinds = {entry["kind"]: entry for entry in documents(DEPLOY / "kubernetes/nodes/nodes.yaml")}
+    replicas = kinds["StatefulSet"]["spec"]["replicas"]
+    pods = [f"worker-nodes-{number}" for number in range(replicas)]
+    assert [rule["resourceNames"] for rule in kinds["Role"]["rules"]] == [pods, pods]
+    (container,) = containers(kinds["StatefulSet"])
+    variables = {variable["name"]: variable.get("value") for variable in container["env"]}
+    python, script, count = shlex.split(variables["CURRICLE_LAUNCHER"])
+    assert (python, count) == ("python", str(replicas))
+    for path in (script, container["command"][-1]):
+        assert (DEPLOY / Path(path).relative_to("/opt/curricle/deploy")).is_file()
+    assert "components" not in KUSTOMIZATION, "nobody has them who doesn't ask for them"

@@ -194,7 +194,7 @@ def test_ended_half_way_two_devices_go_on_to_the_same_bits(
         with ThreadPoolExecutor() as executor:
             job = Job("train", spec, inputs, folders["ended"], str(unfinished))
             future = executor.submit(pool.run, job)
-            _wait_for_a_snapshot(unfinished)
+            wait_for_a_snapshot(unfinished)
             for worker in pool._workers:
                 end(worker)
             with pytest.raises(JobError):
@@ -219,7 +219,7 @@ def test_a_loss_that_is_no_number_ends_all_devices(
         pool.run(job)
 
 
-def _wait_for_a_snapshot(folder: Path) -> None:
+def wait_for_a_snapshot(folder: Path) -> None:
     deadline = time.monotonic() + 240
     while not any(folder.glob("*.json")):
         assert time.monotonic() < deadline

@@ -95,6 +95,7 @@ def test_overrides_are_yaml() -> None:
         ("proxy.validate_every=1000", r"proxy\.validate_every 1000, expected at least a step of"),
         ("target.validate_every=99999999", r"target\.validate_every 99999999, .* less than the"),
         ("hardware.devices=3", r"proxy: batch_size 8, .* 3 devices, expected a batch of whole"),
+        ("hardware.nodes=3", r"proxy: batch_size 8, .* 3 devices, expected a batch of whole"),
         ("evaluation.sharpness.points=9999", r"points 9999, expected at most the target's \d+ st"),
         ("proxy.learning_rates=[1e-3,1e-3]", r"expected each rate once"),
         ("target.confirm=99", r"target\.confirm 99 with 9 recipes in random order"),

@@ -5,7 +5,7 @@ import pytest
 from curricle.core.errors import InputError
 from curricle.core.questions import Question, write_questions
 from curricle.recipes.loading import load_study
-from curricle.tasks.places import make_places
+from curricle.tasks.places import check_devices, make_places, placement_of
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,15 @@ def test_questions_that_cannot_be_asked_stop_a_study_at_once(
     with pytest.raises(InputError, match=message):
         make_places(study)
     assert not (tmp_path / "store").exists()
+
+
+def test_several_nodes_without_a_launcher_are_refused_at_once(
+    tiny_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = load_study(str(tiny_study), ["hardware.nodes=2"])
+    monkeypatch.delenv("CURRICLE_LAUNCHER", raising=False)
+    with pytest.raises(InputError, match=r"hardware.nodes above 1, and CURRICLE_LAUNCHER is ''"):
+        check_devices(study)
+    monkeypatch.setenv("CURRICLE_LAUNCHER", "env")
+    check_devices(study)
+    assert placement_of(study).ranks == 2
