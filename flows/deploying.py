@@ -15,7 +15,7 @@ import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.client.schemas.schedules import SCHEDULE_TYPES, CronSchedule
+from prefect.client.schemas.schedules import SCHEDULE_TYPES, CronSchedule, IntervalSchedule
 from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
@@ -246,4 +246,4 @@ def _comparable(found: DeploymentResponse) -> dict[str, Any]:
 def _when(schedule: SCHEDULE_TYPES) -> str:
     if isinstance(schedule, CronSchedule):
         return f"{schedule.cron} {schedule.timezone}"
-    return str(schedule)
+    return f"every {schedule.interval}" if isinstance(schedule, IntervalSchedule) else str(schedule)

@@ -111,8 +111,10 @@ def test_registering_twice_changes_nothing_and_what_differs_is_told(
         "expected {'study': 'quickstart'}"
     )
     assert form == "deployment regression/nightly: its form isn't that of the flow's parameters"
-    assert schedules.startswith("deployment regression/nightly: schedules is ['interval=")
-    assert schedules.endswith("expected ['0 2 * * * UTC']")
+    assert schedules == (
+        "deployment regression/nightly: schedules is ['every 1 day, 0:00:00'], "
+        "expected ['0 2 * * * UTC']"
+    )
 
 
 def asked(url: str, change: dict[str, object] | None = None) -> dict[str, str]:
