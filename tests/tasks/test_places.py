@@ -5,7 +5,7 @@ import pytest
 from curricle.core.errors import InputError
 from curricle.core.questions import Question, write_questions
 from curricle.recipes.loading import load_study
-from curricle.tasks.places import make_places
+from curricle.tasks.places import artifact_root, make_places
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,12 @@ def test_questions_that_cannot_be_asked_stop_a_study_at_once(
     with pytest.raises(InputError, match=message):
         make_places(study)
     assert not (tmp_path / "store").exists()
+
+
+def test_only_a_database_of_this_machine_keeps_its_files_here(
+    tiny_study: Path, tmp_path: Path
+) -> None:
+    alone = load_study(str(tiny_study), [f"store={tmp_path / 'store'}"])
+    assert artifact_root(alone) == str(tmp_path / "store" / "mlflow-artifacts")
+    shared = load_study(str(tiny_study), ["tracking.mlflow=http://mlflow:5000"])
+    assert artifact_root(shared) is None
