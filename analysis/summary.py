@@ -39,6 +39,12 @@ def render_summary(content: ReportContent, report_path: str | None = None) -> st
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
+def headline_of(summary: str) -> str:
+    """What a rendered summary advises, on one line."""
+    _, headline, *_ = summary.split("\n\n")
+    return " ".join(headline.split())
+
+
 def _heading(content: ReportContent) -> str:
     gap = WIDTH - len(content.study) - len(content.status)
     return f"{content.study}{' ' * max(gap, 2)}{content.status}\n{'=' * WIDTH}"

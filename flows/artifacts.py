@@ -6,6 +6,7 @@ a study isn't to fail of that.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -37,7 +38,8 @@ def show_text(study: str, what: str, text: str, description: str) -> None:
 def show_link(study: str, what: str, address: str, text: str) -> None:
     """Show a link under a key of the study's."""
     key = artifact_key(study, what)
-    _patiently(what, lambda: create_link_artifact(address, link_text=text, key=key))
+    create = partial(create_link_artifact, address, link_text=text, key=key, description=text)
+    _patiently(what, create)
 
 
 def artifact_key(study: str, what: str) -> str:

@@ -52,12 +52,12 @@ def show_ranking(study: str, ranking: Ranking) -> None:
         {
             "rank": item.rank,
             "recipe": item.recipe,
-            "role": item.role,
             "held-out loss": f"{item.mean:.4f}",
             f"difference to {ranking.baseline}": f"{item.difference:+.4f}",
             "interval": _interval(item.difference_low, item.difference_high),
             "verdict": item.verdict,
             "P(best)": "" if item.probability_best is None else f"{item.probability_best:.2f}",
+            "role": item.role,
         }
         for item in ranking.recipes
     ]

@@ -17,6 +17,7 @@ from curricle.tasks.page import StudyPage
 from curricle.tasks.places import check_devices
 from curricle.tasks.plans import plan_of
 from curricle.tasks.registry import register
+from curricle.tasks.report import REPORT
 from curricle.tasks.session import Session, open_session
 from curricle.tasks.spending import check_budget
 
@@ -82,9 +83,12 @@ def stage(
 
 
 def _link_to_mlflow(session: Session) -> None:
-    """Show on Prefect's page where MLflow's is, if a server has one."""
-    if address := session.tracker.page:
-        show_link(session.study.name, "mlflow", address, "The study's runs in MLflow")
+    """Show on Prefect's page where MLflow's is, and the report on it, if a server has one."""
+    study, tracker = session.study.name, session.tracker
+    if address := tracker.page():
+        show_link(study, "mlflow", address, "The study's runs in MLflow")
+    if address := tracker.page(f"/artifacts/{REPORT}"):
+        show_link(study, "report", address, "The study's report")
 
 
 def nothing_left(session: Session, what: str) -> JobError:

@@ -44,6 +44,16 @@ def tracking_uri(study: AnyStudy) -> str:
     return study.tracking.mlflow or f"sqlite:///{state_folder(study) / 'mlflow.db'}"
 
 
+def artifact_root(study: AnyStudy) -> str | None:
+    """Where MLflow keeps this study's files; None: where its server wants them.
+
+    A folder of this machine's would be none of the server's.
+    """
+    if tracking_uri(study).startswith("http"):
+        return None
+    return str(state_folder(study) / "mlflow-artifacts")
+
+
 def placement_of(study: AnyStudy) -> Placement:
     """Where the study's jobs run."""
     return Placement(**study.hardware.model_dump(exclude={"workers"}))

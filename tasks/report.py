@@ -101,7 +101,10 @@ def publish(session: Session, step: ReportStep) -> None:
         SUMMARY: (folder / SUMMARY).read_bytes(),
         "ranking.png": to_png(ranking_figure(tiny)),
     }
-    values = {"validation/loss/best": tiny.best.mean, "recipes": float(len(tiny.recipes))}
+    values = {
+        "validation/loss/best": tiny.best.mean,
+        "recipes": float(len(step.plan.study.recipes)),
+    }
     session.tracker.log_study(values, files)
 
 

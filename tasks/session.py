@@ -15,7 +15,7 @@ from curricle.recipes.loading import AnyStudy, load_any
 from curricle.recipes.specs.preparation import Preparation
 from curricle.tasks.engine import TaskRunnerEngine
 from curricle.tasks.gpus import gpu_turn
-from curricle.tasks.places import placement_of, state_folder, tracking_uri
+from curricle.tasks.places import artifact_root, placement_of, state_folder, tracking_uri
 from curricle.tasks.progress import ProgressDisplay
 from curricle.tasks.tracking import Tracker
 from curricle.tasks.upgrade import Upgrade
@@ -48,7 +48,7 @@ class Session:
         self.progress = ProgressDisplay()
         self.tracker = Tracker(
             uri=tracking_uri(study),
-            artifact_root=str(state_folder(study) / "mlflow-artifacts"),
+            artifact_root=artifact_root(study),
             study=study.name,
             study_key=f"study-{study.name}",
             tags=common_tags(),

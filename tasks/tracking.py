@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # MLflow takes a thousand entries at once, and parameters and tags are among them.
 METRICS_PER_BATCH = 800
 PARENT_TAG, NOTE_TAG = "mlflow.parentRunId", "mlflow.note.content"
+# Without it MLflow's pages show what belongs to chats and agents, and hide the runs behind it.
+VIEW = "?workflowType=machine_learning"
 
 Claim = Callable[[str], contextlib.AbstractContextManager[object]]
 
@@ -64,7 +66,6 @@ class Tracker:
     """Forwards runs to an MLflow server or database; closing waits for what is under way.
 
     `artifact_root` is where a new experiment keeps its files (None: where the server wants them).
-    `page` is where MLflow's server shows the study's run; None before it is known, or without one.
     `claim(name)` keeps others that run the same study from writing at the same time: MLflow would
     have two runs of one key, and refuse a dataset that two sessions log for the first time.
     """
@@ -79,9 +80,16 @@ class Tracker:
 
     def __post_init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mlflow")
-        self.page: str | None = None
+        self._page: str | None = None
         self._pending: list[tuple[str, Future[None]]] = []
         self._submit("connecting", self._connect)
+
+    def page(self, part: str = "") -> str | None:
+        """Where MLflow's server shows the study's run, or `part` of it, such as an artifact.
+
+        None before it is known, or without a server.
+        """
+        return self._page and f"{self._page}{part}{VIEW}"
 
     def follow_flow(self, flow_run_id: str, address: str | None = None) -> None:
         """Name the Prefect flow run on the parent run and on all runs logged from now on.
@@ -138,7 +146,7 @@ class Tracker:
             self._parent, _ = self._find_or_create(self.study_key, self.study, self.tags)
         client.update_run(self._parent, status="RUNNING")
         if self.uri.startswith("http"):
-            self.page = f"{self.uri}/#/experiments/{self._experiment}/runs/{self._parent}"
+            self._page = f"{self.uri}/#/experiments/{self._experiment}/runs/{self._parent}"
 
     def _alone(self) -> contextlib.AbstractContextManager[object]:
         return self.claim(f"mlflow-{self.study}")
@@ -158,14 +166,16 @@ class Tracker:
             if not token:
                 return
 
-    def _find_or_create(self, key: str, name: str, tags: Mapping[str, str]) -> tuple[str, set[str]]:
+    def _find_or_create(
+        self, key: str, name: str, tags: Mapping[str, str], start_ms: int | None = None
+    ) -> tuple[str, set[str]]:
         """Id and tags of the run with this key."""
         if key not in self._known:
             # Another session may have made it since this one began.
             run = next(iter(self._runs(f"tags.run_key = '{key}'")), None)
             if run is None:
                 tags = {**tags, "run_key": key}
-                run = self._client.create_run(self._experiment, tags=tags, run_name=name)
+                run = self._client.create_run(self._experiment, start_ms, tags, name)
             self._known[key] = (run.info.run_id, set(run.data.tags))
         return self._known[key]
 
@@ -175,12 +185,14 @@ class Tracker:
             return
         with self._alone():
             tags = {**run.tags, PARENT_TAG: self._parent}
-            run_id, known_tags = self._find_or_create(run.key, run.name, tags)
+            # Shown are the times of the run, not those of forwarding it.
+            start_ms = next((point.timestamp for point in _points(run)), run.time_ms)
+            run_id, known_tags = self._find_or_create(run.key, run.name, tags, start_ms)
             if done in known_tags:
                 return
             self._log_inputs(run_id, run)
             self._log_values(run_id, run, done)
-            self._client.set_terminated(run_id, "FINISHED")
+            self._client.set_terminated(run_id, "FINISHED", run.time_ms)
             known_tags.add(done)
 
     def _log_values(self, run_id: str, run: TrackedRun, done: str) -> None:

@@ -1,7 +1,12 @@
 import pandas as pd
 
 from curricle.analysis.content import ReportContent
-from curricle.analysis.summary import render_summary
+from curricle.analysis.findings import findings_of
+from curricle.analysis.summary import headline_of, render_summary
+
+
+def test_the_headline_is_that_of_the_findings(content: ReportContent) -> None:
+    assert headline_of(render_summary(content)) == findings_of(content).headline
 
 
 def test_before_there_is_a_ranking_the_datasets_are_shown() -> None:

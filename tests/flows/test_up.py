@@ -96,7 +96,7 @@ def check_links(api: str, mlflow: str) -> None:
         f"{api}/artifacts/filter", {"artifacts": {"key": {"any_": ["tiny-mlflow"]}}}
     )
     address, experiment, run_id = re.findall(
-        r"\((.+)/#/experiments/(\d+)/runs/(\w+)\)", artifact["data"]
+        r"\((.+)/#/experiments/(\d+)/runs/(\w+)\?workflowType=machine_learning\)", artifact["data"]
     )[0]
     assert address == mlflow
     search = {"experiment_ids": [experiment]}

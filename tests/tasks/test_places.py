@@ -5,7 +5,7 @@ import pytest
 from curricle.core.errors import InputError
 from curricle.core.questions import Question, write_questions
 from curricle.recipes.loading import load_study
-from curricle.tasks.places import check_devices, make_places, placement_of
+from curricle.tasks.places import artifact_root, check_devices, make_places, placement_of
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,12 @@ def test_several_nodes_without_a_launcher_are_refused_at_once(
     monkeypatch.setenv("CURRICLE_LAUNCHER", "env")
     check_devices(study)
     assert placement_of(study).ranks == 2
+
+
+def test_only_a_database_of_this_machine_keeps_its_files_here(
+    tiny_study: Path, tmp_path: Path
+) -> None:
+    alone = load_study(str(tiny_study), [f"store={tmp_path / 'store'}"])
+    assert artifact_root(alone) == str(tmp_path / "store" / "mlflow-artifacts")
+    shared = load_study(str(tiny_study), ["tracking.mlflow=http://mlflow:5000"])
+    assert artifact_root(shared) is None

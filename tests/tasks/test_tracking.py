@@ -76,6 +76,7 @@ def test_runs_are_children_of_the_study_and_logged_once(
     link = "[Prefect's flow run](http://127.0.0.1:4200/runs/flow-run/flow-1)"
     assert parent.data.tags["mlflow.note.content"] == link
     assert parent.info.status == child.info.status == "FINISHED"
+    assert (child.info.start_time, child.info.end_time) == (1001, run.time_ms)
     assert child.data.params == {"width": "64"}
     assert child.data.metrics == pytest.approx(
         {"train/loss": 5 / 3, "validation/loss/average": 2.5, "sharpness/largest_eigenvalue": 7.0}
