@@ -5,10 +5,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 
 from curricle.core.errors import InputError
 from curricle.core.store import Store
 from curricle.flows.server_processes import (
+    Server,
     check_port,
     ended_together,
     is_loopback,
@@ -29,6 +31,7 @@ def serve_pages(
 ) -> None:
     """Start both servers, announce their addresses, and end them when interrupted.
 
+    Where the study logs to a server of MLflow's, that one is named instead of a second.
     Raises InputError if a port is taken, or for a host beyond loopback, since these servers ask
     nobody who he is; CurricleError if one doesn't answer.
     """
@@ -45,28 +48,37 @@ def serve_pages(
             expected="the data of a study that has run",
             fix=f"curricle run {study.name} first",
         )
+    tracking = tracking_uri(study)
+    has_server = tracking.startswith("http")
     check_port("Prefect", host, prefect_port)
-    check_port("MLflow", host, mlflow_port)
-    address = f"http://{host}:{mlflow_port}"
-    places = (
-        *("--backend-store-uri", tracking_uri(study)),
-        *("--default-artifact-root", str(folder / "mlflow-artifacts")),
-    )
+    if not has_server:
+        check_port("MLflow", host, mlflow_port)
     with ended_together() as servers:
         servers.start(prefect_server(host, prefect_port))
-        servers.start(
-            mlflow_server(
-                host,
-                mlflow_port,
-                places,
-                lambda: f"{address}/#/{_experiment_path(address, study.name)}",
-            )
-        )
+        if not has_server:
+            servers.start(_own_mlflow(study, host, mlflow_port))
         servers.wait(announce)
+        if has_server:
+            announce(f"MLflow   {tracking}, where the study logs to")
         if page := Store(study.store, create=False).page(study.name):
             announce(f"page     {page}")
-        announce("Ctrl-C ends both.")
+        announce("Ctrl-C ends it." if has_server else "Ctrl-C ends both.")
         servers.watch()
+
+
+def _own_mlflow(study: Study, host: str, port: int) -> Server:
+    """A server over the study's own file."""
+    address = f"http://{host}:{port}"
+    places = (
+        *("--backend-store-uri", tracking_uri(study)),
+        *("--default-artifact-root", str(state_folder(study) / "mlflow-artifacts")),
+    )
+    page = partial(_experiment_page, address, study.name)
+    return mlflow_server(host, port, places, page)
+
+
+def _experiment_page(address: str, name: str) -> str:
+    return f"{address}/#/{_experiment_path(address, name)}"
 
 
 def _experiment_path(address: str, name: str) -> str:

@@ -64,8 +64,11 @@ class Platform:
 
     @property
     def overrides(self) -> list[str]:
-        """What every deployed study is told: the common store, and where to log."""
-        return [f"store={self.store}", f"tracking.mlflow={self.mlflow}"]
+        """What every deployed study is told: the common store.
+
+        Where to log is a matter of its worker's: other machines know MLflow by another address.
+        """
+        return [f"store={self.store}"]
 
 
 def bring_up(platform: Platform, announce: Callable[[str], None]) -> None:
@@ -87,7 +90,7 @@ def bring_up(platform: Platform, announce: Callable[[str], None]) -> None:
             _start_workers(servers, platform)
         announce(f"store    {platform.store}")
         announce(f"{platform.workers} worker(s) for pool {platform.pool}; to start a study:")
-        announce(f"  export PREFECT_API_URL={platform.api}")
+        announce(f"  export PREFECT_API_URL={platform.api} MLFLOW_TRACKING_URI={platform.mlflow}")
         announce(f"  prefect deployment run {addresses[0]} -p study=quickstart")
         announce("Ctrl-C ends everything; runs under way leave what they need to go on.")
         servers.watch()

@@ -21,14 +21,22 @@ from curricle.recipes.specs.sweep import Band, Budget, Sweep, Variant, changed, 
 from curricle.recipes.specs.training import Proxy, Target, Training
 
 
+def names_a_user(address: str) -> bool:
+    """Whether a URL has a user name in it, and so a password perhaps."""
+    return "@" in address.rsplit("://", maxsplit=1)[-1].split("/", maxsplit=1)[0]
+
+
 class Tracking(Spec):
-    """MLflow's tracking address; by default a SQLite file beside the artifacts."""
+    """MLflow's tracking address.
+
+    By default that in MLFLOW_TRACKING_URI, or a SQLite file beside the artifacts.
+    """
 
     mlflow: str | None = None
 
     @model_validator(mode="after")
     def _no_credentials(self) -> Self:
-        if self.mlflow is not None and "@" in self.mlflow.split("://")[-1].split("/")[0]:
+        if self.mlflow is not None and names_a_user(self.mlflow):
             refuse(
                 "mlflow: an address with a user name in it",
                 "an address alone",

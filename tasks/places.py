@@ -1,15 +1,17 @@
 """Where a study's databases live, beside its artifacts, and where its jobs run."""
 
 import hashlib
+import os
 from pathlib import Path
 
+from curricle.core.errors import InputError
 from curricle.core.questions import read_questions, select, split_shots
 from curricle.core.store import Store
 from curricle.models.launcher import launcher
 from curricle.models.placement import Placement
 from curricle.recipes.corpus import corpus_identity
 from curricle.recipes.loading import AnyStudy
-from curricle.recipes.study import Study
+from curricle.recipes.study import Study, names_a_user
 
 
 def state_folder(study: AnyStudy) -> Path:
@@ -40,8 +42,19 @@ def make_places(study: AnyStudy) -> Path:
 
 
 def tracking_uri(study: AnyStudy) -> str:
-    """MLflow's address for this study: the one it names, or a SQLite file."""
-    return study.tracking.mlflow or f"sqlite:///{state_folder(study) / 'mlflow.db'}"
+    """MLflow's address for this study: the one it names, or the environment, or a SQLite file.
+
+    Raises InputError for an address with a user name, which pages would show.
+    """
+    given = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if not study.tracking.mlflow and names_a_user(given):
+        raise InputError(
+            "MLFLOW_TRACKING_URI with a user name in it",
+            expected="an address alone",
+            fix="use MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+        )
+    own = f"sqlite:///{state_folder(study) / 'mlflow.db'}"
+    return study.tracking.mlflow or given or own
 
 
 def artifact_root(study: AnyStudy) -> str | None:

@@ -15,6 +15,9 @@ os.environ.update(
     HF_HUB_OFFLINE="1",
 )
 
+# Tests log where they say, and nowhere else.
+os.environ.pop("MLFLOW_TRACKING_URI", None)
+
 # What a shell starts in the background ignores Ctrl-C, and hands that down to all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -175,8 +175,7 @@ def _start(folder: Path, parts: dict[str, Part], stack: contextlib.ExitStack) ->
         parts[name].wait()
     own_disk = stack.enter_context(small_disk(folder / "scratch", "256m"))
     platform = FullPlatform(folder, environment, parts, witness, database_port, own_disk)
-    # As deploy/kubernetes does.
-    platform.curricle("deploy", "--set", f"tracking.mlflow={environment['MLFLOW_TRACKING_URI']}")
+    platform.curricle("deploy")
     parts["worker"] = _worker(folder, environment)
     parts["worker"].start()
     return platform

@@ -5,7 +5,13 @@ import pytest
 from curricle.core.errors import InputError
 from curricle.core.questions import Question, write_questions
 from curricle.recipes.loading import load_study
-from curricle.tasks.places import artifact_root, check_devices, make_places, placement_of
+from curricle.tasks.places import (
+    artifact_root,
+    check_devices,
+    make_places,
+    placement_of,
+    tracking_uri,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,3 +64,19 @@ def test_only_a_database_of_this_machine_keeps_its_files_here(
     assert artifact_root(alone) == str(tmp_path / "store" / "mlflow-artifacts")
     shared = load_study(str(tiny_study), ["tracking.mlflow=http://mlflow:5000"])
     assert artifact_root(shared) is None
+
+
+def test_where_to_log_is_the_studys_word_or_the_environments(
+    tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = load_study(str(tiny_study), [f"store={tmp_path}"])
+    named = load_study(str(tiny_study), ["tracking.mlflow=http://mlflow:5000"])
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert tracking_uri(here) == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert tracking_uri(here) == "http://127.0.0.1:5000"
+    assert tracking_uri(named) == "http://mlflow:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@host")
+    with pytest.raises(InputError, match="MLFLOW_TRACKING_URI with a user name") as refused:
+        tracking_uri(here)
+    assert "secret" not in str(refused.value)
