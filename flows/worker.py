@@ -21,6 +21,7 @@ from prefect.states import AwaitingRetry
 from prefect.workers.process import ProcessWorker
 
 from curricle.core.errors import InputError
+from curricle.flows import remains
 from curricle.flows.deploying import configured_server, has_pool
 
 _RUN = b"PREFECT__FLOW_RUN_ID="
@@ -55,6 +56,7 @@ def serve(
         raise _AskedToEndError
 
     _set_handlers(leave)
+    remains.keep_ending()
     worker = ProcessWorker(
         work_pool_name=pool, name=name, limit=limit, create_pool_if_not_found=False
     )

@@ -11,18 +11,22 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import flow, task
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Completed
+from prefect.states import Completed, Crashed, Running
 
 from curricle.core.errors import InputError
 from curricle.flows.deploying import Wishes, deploy, differences
+from curricle.flows.remains import end_remains
 from curricle.flows.server_processes import FILE_LEASES
 from curricle.flows.study import study as study_flow
 
@@ -289,3 +293,39 @@ def test_a_worker_runs_a_deployment(
         os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
     assert list((tmp_path / "store" / "dataset").glob("*/*/record.json"))
+
+
+def test_tasks_of_a_run_that_has_crashed_crash_too(api: str) -> None:
+    @flow
+    def whole() -> None: ...
+
+    @flow
+    def part() -> None: ...
+
+    @task
+    def step() -> None: ...
+
+    with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
+        dead, alive = (client.create_flow_run(whole, state=Running()) for _ in range(2))
+        within = {
+            run.id: client.create_task_run(step, run.id, "0", state=Running())
+            for run in (dead, alive)
+        }
+        inner = {
+            run.id: client.create_flow_run(
+                part, parent_task_run_id=within[run.id].id, state=Running()
+            )
+            for run in (dead, alive)
+        }
+        client.set_flow_run_state(dead.id, Crashed(), force=True)
+
+        def states(run: FlowRun) -> list[str | None]:
+            ids = within[run.id].id, inner[run.id].id
+            found = client.read_task_run(ids[0]).state, client.read_flow_run(ids[1]).state
+            return [state.name for state in found if state is not None]
+
+        end_remains(client)
+        assert states(dead) == ["Running", "Running"], "its last states may be on their way"
+        end_remains(client, settled=timedelta(0))
+        assert states(dead) == ["Crashed", "Crashed"]
+        assert states(alive) == ["Running", "Running"]
