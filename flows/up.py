@@ -90,7 +90,7 @@ def bring_up(platform: Platform, announce: Callable[[str], None]) -> None:
             _start_workers(servers, platform)
         announce(f"store    {platform.store}")
         announce(f"{platform.workers} worker(s) for pool {platform.pool}; to start a study:")
-        announce(f"  export PREFECT_API_URL={platform.api} MLFLOW_TRACKING_URI={platform.mlflow}")
+        announce(f"  export PREFECT_API_URL={platform.api}")
         announce(f"  prefect deployment run {addresses[0]} -p study=quickstart")
         announce("Ctrl-C ends everything; runs under way leave what they need to go on.")
         servers.watch()
