@@ -21,10 +21,11 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_path_named_exists(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
-    named = re.findall(r"`([\w./-]+/[\w./-]*)`", text) + re.findall(r"\]\(([\w./-]+)\)", text)
-    for name in named:
+    for name in re.findall(r"`([\w./-]+/[\w./-]*)`", text):
         if not name.startswith(METRICS):
             assert (ROOT / name).exists(), f"{document.name} names {name}"
+    for link in re.findall(r"\]\(([\w./-]+)\)", text):
+        assert (document.parent / link).exists(), f"{document.name} links to {link}"
 
 
 def test_every_command_of_the_readme_is_one() -> None:

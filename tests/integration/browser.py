@@ -163,5 +163,7 @@ class User:
         return frame
 
     def take_picture(self, name: str) -> None:
-        """Keep what the window shows."""
-        self.page.screenshot(path=self.pictures / f"{name}.png", animations="disabled")
+        """Keep what the window shows, in colours few enough for a small file."""
+        picture = Image.open(io.BytesIO(self.page.screenshot(animations="disabled")))
+        few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        few.save(self.pictures / f"{name}.png", optimize=True)
