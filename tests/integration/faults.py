@@ -57,13 +57,14 @@ GRACE_SECONDS = 120
 # A run that SIGTERM has ended is queued again, a moment after it is shown as crashed.
 REQUEUE_SECONDS = 5
 ENDED = ("Completed", "Degraded", "Failed", "Crashed", "Cancelled")
+# The study's own run has its name, which each fault's study has another of.
 POINTS = """
-select runs.name, metrics.key, metrics.step, metrics.value, count(*)
+select nullif(runs.name, :study), metrics.key, metrics.step, metrics.value, count(*)
 from metrics join runs on runs.run_uuid = metrics.run_uuid
 join experiments on experiments.experiment_id = runs.experiment_id
 where experiments.name = :study and metrics.key like 'validation/loss/%'
-group by runs.name, metrics.key, metrics.step, metrics.value
-order by runs.name, metrics.key, metrics.step
+group by 1, metrics.key, metrics.step, metrics.value
+order by 1, metrics.key, metrics.step, metrics.value
 """
 STATUSES = """
 select runs.status, count(*) from runs

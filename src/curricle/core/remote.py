@@ -96,10 +96,14 @@ def require_room(needs: Sequence[tuple[Path, int]]) -> None:
         free = shutil.disk_usage(there).free
         if free < needed:
             raise InputError(
-                f"{free / 1e6:.1f} MB free for {there}",
-                expected=f"{needed / 1e6:.1f} MB, for checkpoints and snapshots",
+                f"{_size(free)} free for {there}",
+                expected=f"{_size(needed)}, for checkpoints and snapshots",
                 fix="free some, or give another store with --set store=PATH",
             )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
 
 
 def unusable(root: str, error: Exception) -> InputError:
