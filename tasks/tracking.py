@@ -125,6 +125,8 @@ class Tracker:
 
     def _connect(self) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        # Two lines a run would bury what a study says of itself.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         from mlflow import MlflowClient
 
         # Importing mlflow sets its loggers up, to tell of every table it creates.
