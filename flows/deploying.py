@@ -54,9 +54,14 @@ class Deployment:
         return getattr(importlib.import_module(module), name)
 
     @property
+    def flow_name(self) -> str:
+        """Its flow's name; unlike `flow` it imports nothing."""
+        return self.entrypoint.rsplit(":")[-1]
+
+    @property
     def address(self) -> str:
-        """Flow and deployment, as Prefect writes them: study/nightly."""
-        return f"{self.entrypoint.rsplit(':')[-1]}/{self.name}"
+        """Flow and deployment, as Prefect writes them: regression/nightly."""
+        return f"{self.flow_name}/{self.name}"
 
     def comparable(self) -> dict[str, Any]:
         """What `differences` compares."""

@@ -302,30 +302,37 @@ def test_tasks_of_a_run_that_has_crashed_crash_too(api: str) -> None:
     @flow
     def part() -> None: ...
 
+    @flow
+    def foreign() -> None: ...
+
     @task
     def step() -> None: ...
 
     with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
-        dead, alive = (client.create_flow_run(whole, state=Running()) for _ in range(2))
+        dead, alive, others = (
+            client.create_flow_run(kind, state=Running()) for kind in (whole, whole, foreign)
+        )
         within = {
             run.id: client.create_task_run(step, run.id, "0", state=Running())
-            for run in (dead, alive)
+            for run in (dead, alive, others)
         }
         inner = {
             run.id: client.create_flow_run(
                 part, parent_task_run_id=within[run.id].id, state=Running()
             )
-            for run in (dead, alive)
+            for run in (dead, alive, others)
         }
-        client.set_flow_run_state(dead.id, Crashed(), force=True)
+        for run in (dead, others):
+            client.set_flow_run_state(run.id, Crashed(), force=True)
 
         def states(run: FlowRun) -> list[str | None]:
             ids = within[run.id].id, inner[run.id].id
             found = client.read_task_run(ids[0]).state, client.read_flow_run(ids[1]).state
             return [state.name for state in found if state is not None]
 
-        end_remains(client)
+        end_remains(client, ["whole", "part"])
         assert states(dead) == ["Running", "Running"], "its last states may be on their way"
-        end_remains(client, settled=timedelta(0))
+        end_remains(client, ["whole", "part"], settled=timedelta(0))
         assert states(dead) == ["Crashed", "Crashed"]
         assert states(alive) == ["Running", "Running"]
+        assert states(others) == ["Running", "Running"], "no flow of ours"
