@@ -51,6 +51,19 @@ class CellDifference:
         """JSON values, the cell by column."""
         return {**asdict(self), "cell": dict(zip(CELL_COLUMNS, self.cell, strict=True))}
 
+    def to_row(self) -> dict[str, str]:
+        """What a table shows of it, by column."""
+        seeds = f"{self.seeds[0]} pairs" if self.paired else f"{self.seeds[0]} and {self.seeds[1]}"
+        return {
+            "cell": " ".join(self.cell),
+            "first": f"{self.first_mean:.4f}",
+            "second": f"{self.second_mean:.4f}",
+            "difference": f"{self.difference:+.4f}",
+            "95 % interval": "" if self.low is None else f"{self.low:+.4f} to {self.high:+.4f}",
+            "verdict": str(self.verdict),
+            "seeds": seeds,
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyDifference:

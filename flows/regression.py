@@ -6,7 +6,6 @@ from prefect import State, flow
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from curricle.analysis.study_difference import CellDifference
 from curricle.flows.artifacts import show_table
 from curricle.flows.study import study as whole_study
 from curricle.tasks.outcome import CHANGED
@@ -25,12 +24,13 @@ def regression(study: str = "quickstart", overrides: list[str] | None = None) ->
         overrides: Keys of the study to override, such as proxy.tokens=200000.
     """
     runs, own = Regression(study, overrides or []), str(flow_run.get_id())
+    runs.begin(own)
     made: Any = whole_study
     state: State = made(study, runs.settings(own), return_state=True)
     if state.name != "Completed":
         return state
     comparison = runs.compare(own)
-    runs.remember(own)
+    runs.end(own)
     if comparison is None:
         return Completed(message="the first run: the next one is compared with it")
     _show(study, comparison)
@@ -40,17 +40,5 @@ def regression(study: str = "quickstart", overrides: list[str] | None = None) ->
 
 
 def _show(study: str, comparison: Comparison) -> None:
-    if rows := [_row(cell) for cell in comparison.changed]:
+    if rows := [cell.to_row() for cell in comparison.changed]:
         show_table(study, "regression", rows, str(comparison))
-
-
-def _row(cell: CellDifference) -> dict[str, object]:
-    interval = "" if cell.low is None else f"{cell.low:+.4f} to {cell.high:+.4f}"
-    return {
-        "result": " ".join(cell.cell),
-        "before": f"{cell.first_mean:.4f}",
-        "now": f"{cell.second_mean:.4f}",
-        "difference": f"{cell.difference:+.4f}",
-        "interval": interval,
-        "verdict": str(cell.verdict),
-    }

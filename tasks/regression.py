@@ -1,7 +1,7 @@
 """A study run from nothing again and again: does it find what it found the time before?
 
 Each run has a store of its own below that of the study, so that nothing is taken from an earlier
-one. The last two stay.
+one. The last two that came to their end stay, and what has failed until another one has ended.
 """
 
 import json
@@ -29,13 +29,12 @@ class Regression:
         self.study, self._overrides, self._name = study, list(overrides), spec.name
         self._store = Store(spec.store)
         self._folder = f"{self._store.base}/{FOLDER}/{spec.name}"
-        self._memory = f"{self._folder}/{MEMORY}"
+        self._memory = f"{FOLDER}/{spec.name}/{MEMORY}"
 
     @property
-    def runs(self) -> list[str]:
-        """The runs that have ended and still lie there."""
-        files = self._store.files
-        return list(json.loads(files.cat_file(self._memory))) if files.exists(self._memory) else []
+    def ended(self) -> list[str]:
+        """The last runs that came to their end, newest last."""
+        return self._remembered()["ended"]
 
     def settings(self, run: str) -> list[str]:
         """The study's overrides in the run of that name."""
@@ -44,19 +43,39 @@ class Regression:
 
     def compare(self, run: str) -> "Comparison | None":
         """The run against the last one before it; None for the first."""
-        earlier = [name for name in self.runs if name != run]
+        earlier = [name for name in self.ended if name != run]
         if not earlier:
             return None
         return Comparison(compare_results(self._results(earlier[-1]), self._results(run)))
 
-    def remember(self, run: str) -> None:
-        """Let the next run be compared with this one, and delete what nobody looks at any more."""
-        runs = [*(name for name in self.runs if name != run), run]
-        files = self._store.files
-        files.makedirs(self._folder, exist_ok=True)
-        files.pipe_file(self._memory, json.dumps(runs[-KEPT:]).encode())
-        for name in runs[:-KEPT]:
-            files.rm(f"{self._folder}/{name}", recursive=True)
+    def begin(self, run: str) -> None:
+        """Note a run before it makes anything; one that goes on after an interruption again."""
+        memory = self._remembered()
+        if run not in memory["begun"]:
+            self._remember(memory["ended"], [*memory["begun"], run])
+
+    def end(self, run: str) -> None:
+        """Let the next run be compared with this one, and delete what nobody looks at any more.
+
+        That is whatever began before it, but for the last that ended.
+        """
+        memory = self._remembered()
+        ended = [*(name for name in memory["ended"] if name != run), run][-KEPT:]
+        place = memory["begun"].index(run)
+        dropped = [name for name in memory["begun"][:place] if name not in ended]
+        self._remember(ended, [name for name in memory["begun"] if name not in dropped])
+        for name in dropped:
+            folder = f"{self._folder}/{name}"
+            if self._store.files.exists(folder):
+                self._store.files.rm(folder, recursive=True)
+
+    def _remembered(self) -> dict[str, list[str]]:
+        text = self._store.read_text(self._memory)
+        return {"ended": [], "begun": []} if text is None else dict(json.loads(text))
+
+    def _remember(self, ended: Sequence[str], begun: Sequence[str]) -> None:
+        text = json.dumps({"ended": list(ended), "begun": list(begun)})
+        self._store.write_text(self._memory, text)
 
     def _results(self, run: str) -> pd.DataFrame:
         plan = StudyPlan(load_study(self.study, self.settings(run)))

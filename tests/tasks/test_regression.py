@@ -1,6 +1,5 @@
 """Whether a study that is run again finds the same: what is compared, kept and said."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -65,12 +64,12 @@ def test_what_has_changed_is_told_with_how_sure_it_is(
 ) -> None:
     found |= {"first": table(), "same": table(), "other": table(clean=0.5)}
     assert runs.compare("first") is None
-    runs.remember("first")
+    finish(runs, "first")
     same = runs.compare("same")
     assert same is not None
     assert not same.is_sure
     assert str(same) == "all 2 results are those of the run before, to the last digit"
-    runs.remember("same")
+    finish(runs, "same")
     other = runs.compare("other")
     assert other is not None
     assert other.is_sure
@@ -84,19 +83,31 @@ def test_a_result_that_is_gone_is_a_change(
 ) -> None:
     whole = table()
     found |= {"first": whole, "second": whole[whole["recipe"] == "plain"]}
-    runs.remember("first")
+    finish(runs, "first")
     comparison = runs.compare("second")
     assert comparison is not None
     assert comparison.is_sure
     assert str(comparison).endswith("1 results were there only before")
 
 
-def test_the_last_two_runs_stay(runs: Regression, tmp_path: Path) -> None:
+def finish(runs: Regression, run: str) -> None:
+    runs.begin(run)
+    runs.end(run)
+
+
+def test_the_last_two_that_ended_stay_and_what_began_later(
+    runs: Regression, tmp_path: Path
+) -> None:
     folder = tmp_path / "store" / ".regression" / "tiny"
-    for run in ("a", "b", "c"):
+    for run in ("a", "failed", "b", "c", "later"):
         (folder / run).mkdir(parents=True)
-        runs.remember(run)
-        runs.remember(run)  # as after an interruption
-    assert sorted(path.name for path in folder.iterdir()) == ["b", "c", "runs.json"]
-    assert runs.runs == json.loads((folder / "runs.json").read_text()) == ["b", "c"]
+        runs.begin(run)
+        runs.begin(run)  # as after an interruption
+    for run in ("a", "b"):
+        runs.end(run)
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "b", "c", "later", "runs.json"]
+    runs.end("c")
+    runs.end("c")
+    assert sorted(path.name for path in folder.iterdir()) == ["b", "c", "later", "runs.json"]
+    assert runs.ended == ["b", "c"]
     assert list(Store(str(tmp_path / "store")).artifacts()) == []

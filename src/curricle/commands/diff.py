@@ -109,19 +109,8 @@ def _render(
 def _table(cells: Sequence["CellDifference"]) -> list[str]:
     if not cells:
         return []
-    rows = [("cell", "first", "second", "difference", "95 % interval", "verdict", "seeds")]
-    rows += [
-        (
-            " ".join(cell.cell),
-            f"{cell.first_mean:.4f}",
-            f"{cell.second_mean:.4f}",
-            f"{cell.difference:+.4f}",
-            "" if cell.low is None else f"{cell.low:+.4f} to {cell.high:+.4f}",
-            str(cell.verdict),
-            f"{cell.seeds[0]} pairs" if cell.paired else f"{cell.seeds[0]} and {cell.seeds[1]}",
-        )
-        for cell in cells
-    ]
+    shown = [cell.to_row() for cell in cells]
+    rows = [tuple(shown[0]), *(tuple(row.values()) for row in shown)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  "

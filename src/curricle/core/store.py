@@ -246,7 +246,7 @@ class Store:
 
     def write_note(self, name: str, text: str | None) -> None:
         """Replace the note of that name in one step, or delete it (None)."""
-        self._write_text(f"{NOTES}/{name}.json", text)
+        self.write_text(f"{NOTES}/{name}.json", text)
 
     def page(self, name: str) -> str | None:
         """Address of the page that a study keeps of itself; None if there is none."""
@@ -258,16 +258,23 @@ class Store:
     def write_page(self, name: str, text: str | None) -> None:
         """Replace a study's page in one step, or delete it (None) if there is one."""
         if text is not None or self.page(name):
-            self._write_text(f"{NOTES}/{name}.html", text)
+            self.write_text(f"{NOTES}/{name}.html", text)
 
-    def _write_text(self, name: str, text: str | None) -> None:
+    def read_text(self, name: str) -> str | None:
+        """What the file of that name below the root says; None if there is none."""
+        path = f"{self.base}/{name}"
+        with self._reached():
+            return self.files.cat_file(path).decode() if self.files.exists(path) else None
+
+    def write_text(self, name: str, text: str | None) -> None:
+        """Replace the file of that name below the root in one step, or delete it (None)."""
         path = f"{self.base}/{name}"
         with room(self._cache), self._reached():
             if text is None:
                 self.files.rm_file(path)
             elif self.is_local:
                 partial = Path(f"{path}.{uuid.uuid4().hex}")
-                partial.parent.mkdir(exist_ok=True)
+                partial.parent.mkdir(parents=True, exist_ok=True)
                 try:
                     partial.write_text(text, encoding="utf-8")
                     partial.replace(path)
