@@ -59,7 +59,7 @@ class CellDifference:
             "first": f"{self.first_mean:.4f}",
             "second": f"{self.second_mean:.4f}",
             "difference": f"{self.difference:+.4f}",
-            "95 % interval": "" if self.low is None else f"{self.low:+.4f} to {self.high:+.4f}",
+            "joint interval": "" if self.low is None else f"{self.low:+.4f} to {self.high:+.4f}",
             "verdict": str(self.verdict),
             "seeds": seeds,
         }

@@ -13,6 +13,7 @@ Prints a markdown table of medians, or JSON with `--json`.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,8 +42,11 @@ from curricle.models.placement import Placement
 from curricle.models.pool import train_many
 from curricle.models.training import TrainingRun
 from curricle.models.training_inputs import open_inputs
+from curricle.models.training_log import TrainingLog
 
 SAME_LOOK = 2e-3
+# What a job's loop calls of its log.
+CALLS = ("add", "read", "note_read", "write_validation")
 CORES = len(os.sched_getaffinity(0))
 PEER = "import sys; sys.path.insert(0, sys.argv[1]); import training; training.peer_process()"
 
@@ -255,17 +260,20 @@ def steady(
 
 
 def overhead(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Milliseconds a step of the job and of a bare loop over the same model, in turn."""
+    """Milliseconds a step of the job and of a bare loop over the same model, in turn.
+
+    And what share of the job's time goes into its log: reading losses, watching over them, writing.
+    """
     torch.set_num_threads(1)
     spec = make_spec(arguments, threads=1)
     with tempfile.TemporaryDirectory() as folder:
         inputs = make_inputs(Path(folder), spec)
-        ratios, bare_times = [], []
+        ratios, bare_times, in_log = [], [], list[float]()
         for index in range(arguments.rounds):
             output = Path(folder, f"round{index}")
             output.mkdir()
             # What a job is run under; both loops get the fast products.
-            with training_kernels(arguments.device):
+            with training_kernels(arguments.device), timed_calls(in_log):
                 bare_times.append(_bare_loop(spec, inputs, arguments.device) / spec.steps)
                 ratios.append(_job_loop(spec, inputs, output, arguments.device) / spec.steps)
     return {
@@ -273,7 +281,31 @@ def overhead(arguments: argparse.Namespace) -> dict[str, Any]:
         "bare loop (ms)": 1e3 * statistics.median(bare_times),
         "job (ms)": 1e3 * statistics.median(ratios),
         "ratio": statistics.median(j / b for j, b in zip(ratios, bare_times, strict=True)),
+        "share of the job's log": sum(in_log) / (spec.steps * sum(ratios)),
     }
+
+
+@contextlib.contextmanager
+def timed_calls(spent: list[float]) -> Iterator[None]:
+    """Add the seconds that each call into a job's log takes."""
+    originals = {name: getattr(TrainingLog, name) for name in CALLS}
+
+    def timing(call: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*arguments: Any) -> Any:
+            started = time.perf_counter()
+            result = call(*arguments)
+            spent.append(time.perf_counter() - started)
+            return result
+
+        return timed
+
+    for name, call in originals.items():
+        setattr(TrainingLog, name, timing(call))
+    try:
+        yield
+    finally:
+        for name, call in originals.items():
+            setattr(TrainingLog, name, call)
 
 
 def _bare_loop(spec: TrainingSpec, inputs: dict[str, Path], device: str) -> float:
