@@ -14,11 +14,14 @@ def decimals_for(scale: float | None, *, least: int = 1, most: int = 6) -> int:
 
 
 def common_decimals(lows: Iterable[float | None], highs: Iterable[float | None]) -> int:
-    """Decimals for a column of intervals: two significant digits of the median half-width."""
+    """Decimals for a column of intervals: two significant digits of the median half-width.
+
+    Of an even number the smaller middle one: a wide one of two leaves its digits to the other.
+    """
     pairs = zip(lows, highs, strict=True)
     widths = sorted((high - low) / 2 for low, high in pairs if low is not None and high is not None)
     widths = [width for width in widths if width > 0]
-    return decimals_for(widths[len(widths) // 2] if widths else None)
+    return decimals_for(widths[(len(widths) - 1) // 2] if widths else None)
 
 
 def number(value: float | None, decimals: int) -> str:

@@ -19,6 +19,7 @@ from curricle.flows.server_processes import (
 )
 from curricle.recipes.study import Study
 from curricle.tasks.places import state_folder, tracking_uri
+from curricle.tasks.tracking import VIEW
 
 
 def serve_pages(
@@ -78,7 +79,7 @@ def _own_mlflow(study: Study, host: str, port: int) -> Server:
 
 
 def _experiment_page(address: str, name: str) -> str:
-    return f"{address}/#/{_experiment_path(address, name)}"
+    return f"{address}/#/{_experiment_path(address, name)}{VIEW}"
 
 
 def _experiment_path(address: str, name: str) -> str:

@@ -47,3 +47,9 @@ def test_small_things() -> None:
     assert formatting.p_value(0.0004) == "<0.001"
     assert formatting.span(2, 2) == "2"
     assert formatting.counted(1, "seed") == "1 seed"
+
+
+def test_a_wide_interval_leaves_the_digits_that_another_needs() -> None:
+    assert formatting.common_decimals([-0.01, 0.0], [0.05, 3.2]) == 3
+    assert formatting.common_decimals([0.1, 0.1, 0.1], [0.3, 0.5, 8.1]) == 2
+    assert formatting.common_decimals([None], [None]) == 4

@@ -33,9 +33,10 @@ def test_both_pages_are_served_and_ended_together(tiny_study: Path, tmp_path: Pa
     )
     assert process.stdout is not None
     lines = [process.stdout.readline().split() for _ in range(2)]
+    mlflow = f"http://127.0.0.1:{ports[1]}"
     assert lines == [
         ["Prefect", f"http://127.0.0.1:{ports[0]}/runs"],
-        ["MLflow", f"http://127.0.0.1:{ports[1]}/#/experiments/{number}/runs"],
+        ["MLflow", f"{mlflow}/#/experiments/{number}/runs?workflowType=machine_learning"],
     ]
     with urllib.request.urlopen(f"http://127.0.0.1:{ports[0]}/api/admin/version") as page:
         assert json.load(page)
