@@ -3,10 +3,10 @@
     python benchmarks/orchestration.py tasks              # 1,000 tasks that do nothing
     python benchmarks/orchestration.py study STUDY        # a study's jobs, bare and orchestrated
 
-`study` runs STUDY into two new stores: its steps as soon as their inputs are there, by threads over
-a worker pool, nothing logged; and by `curricle run`. With PREFECT_API_URL in the environment the
-server's start is left out. Processor seconds are those of this process and of what it starts, to be
-looked at where a machine has other things to do.
+`study` runs STUDY into two new stores: stage by stage, each step as soon as its inputs are there,
+by threads over a worker pool, nothing logged; and by `curricle run`. With PREFECT_API_URL in the
+environment the server's start is left out. Processor seconds are those of this process and of what
+it starts, to be looked at where a machine has other things to do.
 """
 
 import argparse
@@ -85,26 +85,30 @@ def bare_study(study: str, overrides: list[str]) -> dict[str, float]:
 
         session.store.produce(step.request, build)
 
-    def missing() -> list[Step]:
-        """What isn't there yet; a ranking shows which steps come next."""
-        every = [step for steps in plan.layout(session.store).values() for step in steps]
-        return [step for step in every if not session.store.exists(step.artifact)]
+    def missing(stage: str) -> list[Step]:
+        """What a stage needs that isn't there; the ranking tells what comes after it."""
+        steps = plan.layout(session.store)[stage]
+        return [step for step in steps if not session.store.exists(step.artifact)]
+
+    def ready(step: Step) -> bool:
+        return all(session.store.exists(item.artifact) for item in step.inputs.values())
+
+    def make_all(left: list[Step], threads: ThreadPoolExecutor) -> None:
+        under_way = set[Future[None]]()
+        while left or under_way:
+            now = [step for step in left if ready(step)]
+            left = [step for step in left if step not in now]
+            under_way |= {threads.submit(make, step) for step in now}
+            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
 
     def all_steps() -> None:
         pool: JobPool = session.pool
-        begun: dict[str, Future[None]] = {}
         with ThreadPoolExecutor(pool.size + 2) as threads:
-            while left := missing():
-                for step in left:
-                    ready = all(
-                        session.store.exists(item.artifact) for item in step.inputs.values()
-                    )
-                    if ready and str(step.artifact) not in begun:
-                        begun[str(step.artifact)] = threads.submit(make, step)
-                done, _ = wait(begun.values(), return_when=FIRST_COMPLETED)
-                begun = {name: future for name, future in begun.items() if future not in done}
-                for future in done:
-                    future.result()
+            for stage in plan.layout(session.store):
+                while left := missing(stage):
+                    make_all(left, threads)
         session.close(finished=True)
 
     return timed(all_steps)
@@ -118,12 +122,20 @@ def orchestrated_study(study: str, overrides: list[str]) -> dict[str, float]:
     return timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
 
 
+def artifacts(store: str) -> set[str]:
+    """What a store has, less the page of a study, which is made for people alone."""
+    from curricle.core.store import Store
+
+    return {str(artifact) for artifact in Store(store).artifacts() if artifact.kind != "report"}
+
+
 def compared(study: str, overrides: list[str], folder: Path) -> dict[str, Any]:
     """Both ways, into stores in `folder`, and the share that orchestration adds."""
     bare = bare_study(study, [*overrides, f"store={folder}/bare"])
     whole = orchestrated_study(study, [*overrides, f"store={folder}/whole"])
+    one_way = artifacts(f"{folder}/bare") ^ artifacts(f"{folder}/whole")
     added = {key: whole[key] / bare[key] - 1 for key in ("wall", "processor")}
-    return {"bare": bare, "orchestrated": whole, "added": added}
+    return {"bare": bare, "orchestrated": whole, "added": added, "made one way only": list(one_way)}
 
 
 def main() -> None:
