@@ -11,6 +11,4 @@ from curricle.tasks.session import Session
 def score(session: Session, plan: StudyPlan) -> None:
     """Train the scoring proxies and score the samples."""
     recipe = plan.ranking.decide(session.store).best
-    proxies = [step.proxy for step in plan.curricula.proxy_scores(recipe)]
-    produce_all("training scoring proxies", proxies)
     produce_all("scoring samples", plan.curricula.scoring.steps(recipe))

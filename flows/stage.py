@@ -58,15 +58,18 @@ def stage(
                     run_id = flow_run.get_id()
                     address = url_for("flow-run", obj_id=run_id, url_type="ui")
                     session.tracker.follow_flow(str(run_id), address)
-                    session.results["page"] = page = StudyPage(plan, session.store, session.tracker)
-                    session.step_made = page.step_made
+                    session.results["page"] = StudyPage(plan, session.store, session.tracker)
+                    session.step_made = page_of(session).step_made
                 for earlier in after:
                     if earlier.name not in session.results:
                         earlier(study, overrides)
                 register(plan, session.store)
                 session.results[name] = body(session, plan)
                 register(plan, session.store)
-                page_of(session).write()
+                if session.results["flow"] == name:
+                    page_of(session).write()
+                else:
+                    page_of(session).stage_ended()
                 _link_to_mlflow(session)
                 return _degraded(session) or session.results[name]
 

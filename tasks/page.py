@@ -14,7 +14,7 @@ SHARE = 50
 
 
 class StudyPage:
-    """Writes the page at the end of each stage that has made something, and in between when due.
+    """Writes the page when a stage has ended that has made something, and in between when due.
 
     A page that can't be written stops no study: `problem` says why the last one is missing.
     """
@@ -30,6 +30,10 @@ class StudyPage:
         self._stale = True
         if time.monotonic() >= self._due:
             self.write()
+
+    def stage_ended(self) -> None:
+        """Let the next step write the page: until there are jobs again it would hold them up."""
+        self._due = time.monotonic()
 
     def write(self) -> None:
         """Write the page now, unless it tells everything."""

@@ -1,7 +1,9 @@
 """The one Prefect task: make a step's artifact unless the store has it."""
 
+import queue
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -67,35 +69,102 @@ def produce(step: Step, tolerated: bool = False) -> Artifact:
 
 
 def produce_all(stage: str, steps: Sequence[Step], *, tolerate: bool = False) -> None:
-    """Make the artifacts of `steps` that the store lacks, side by side, their inputs before them.
+    """Make the artifacts of `steps` that the store lacks, each as soon as its inputs are there.
 
     `stage` names the progress bar. Raises the first error after the steps under way have ended;
     those waiting aren't started. With `tolerate` jobs may fail (diverge, or die with their worker):
     the other steps are made nevertheless, and the session's `failures` say what is missing.
     """
     session = current_session()
+    wanted = _missing(steps, session)
+    if not wanted:
+        return
+    inputs = _missing_inputs(wanted, session)
+    for artifact in inputs:
+        wanted.pop(artifact, None)
+    bars = {
+        **_announce(f"inputs for {stage}", inputs, session),
+        **_announce(stage, wanted, session),
+    }
+    graph = {**inputs, **wanted}
+    futures = _run(graph, wanted if tolerate else {}, bars, session)
+    if session.first_error is not None:
+        raise session.first_error
+    for future in futures:
+        future.result(raise_on_failure=not tolerate)
+
+
+def _run(
+    graph: Mapping[Artifact, Step],
+    tolerated: Container[Artifact],
+    bars: Mapping[Artifact, Stage],
+    session: Session,
+) -> list[PrefectFuture[Artifact]]:
+    """Make all steps of a graph; once one has failed, those that wait aren't started."""
+    order = TopologicalSorter(
+        {artifact: _needs(step) & graph.keys() for artifact, step in graph.items()}
+    )
+    order.prepare()
+    ended: queue.SimpleQueue[Artifact] = queue.SimpleQueue()
+
+    def begin(artifact: Artifact) -> PrefectFuture[Artifact]:
+        future = _submit(graph[artifact], artifact in tolerated)
+        future.add_done_callback(lambda _: ended.put(artifact))
+        return future
+
+    under_way: dict[Artifact, PrefectFuture[Artifact]] = {}
+    finished: list[PrefectFuture[Artifact]] = []
+    while True:
+        if session.first_error is None:
+            # Whatever else there is to do, workers come first.
+            under_way |= {artifact: begin(artifact) for artifact in order.get_ready()}
+            if finished:
+                session.step_made()
+        if not under_way:
+            return finished
+        artifact = ended.get()
+        finished.append(under_way.pop(artifact))
+        order.done(artifact)
+        if session.first_error is None:
+            bars[artifact].advance()
+
+
+def _missing(steps: Iterable[Step], session: Session) -> dict[Artifact, Step]:
+    """Those of `steps` that the store lacks; the others are logged, if they haven't been."""
     missing: dict[Artifact, Step] = {}
     for step in steps:
         if session.store.exists(step.artifact):
             _track(step, session)
         else:
             missing.setdefault(step.artifact, step)
-    if not missing:
-        return
-    _tell_rebuilt(stage, missing.values(), session)
-    needed = [item for step in missing.values() for item in (*step.inputs.values(), *step.aids)]
-    produce_all(f"inputs for {stage}".replace("inputs for inputs for", "inputs for"), needed)
-    bar = session.progress.stage(stage, len(missing))
-    futures = [_submit(step, tolerate) for step in missing.values()]
-    for future in futures:
-        future.add_done_callback(lambda _: _count(bar, session))
-    for future in futures:
-        future.wait()
-        session.step_made()
-    if session.first_error is not None:
-        raise session.first_error
-    for future in futures:
-        future.result(raise_on_failure=not tolerate)
+    return missing
+
+
+def _missing_inputs(wanted: Mapping[Artifact, Step], session: Session) -> dict[Artifact, Step]:
+    """What has to be made before steps that aren't there."""
+    found: dict[Artifact, Step] = {}
+    level = dict(wanted)
+    while level:
+        needed = [item for step in level.values() for item in (*step.inputs.values(), *step.aids)]
+        level = {
+            artifact: step
+            for artifact, step in _missing(needed, session).items()
+            if artifact not in found
+        }
+        found.update(level)
+    return found
+
+
+def _needs(step: Step) -> set[Artifact]:
+    return {item.artifact for item in (*step.inputs.values(), *step.aids)}
+
+
+def _announce(name: str, steps: Mapping[Artifact, Step], session: Session) -> dict[Artifact, Stage]:
+    """Say what of it is made anew; the bar that counts each step."""
+    if not steps:
+        return {}
+    _tell_rebuilt(name, steps.values(), session)
+    return dict.fromkeys(steps, session.progress.stage(name, len(steps)))
 
 
 def _submit(step: Step, tolerated: bool) -> PrefectFuture[Artifact]:
@@ -103,12 +172,6 @@ def _submit(step: Step, tolerated: bool) -> PrefectFuture[Artifact]:
     # Quoted, or Prefect would walk through the step's whole graph in search of futures.
     quoted: Any = quote(step)
     return named.submit(quoted, tolerated)
-
-
-def _count(bar: Stage, session: Session) -> None:
-    """One more step is finished; once the stage has failed, those that wait end without a start."""
-    if session.first_error is None:
-        bar.advance()
 
 
 def _tell_rebuilt(stage: str, missing: Iterable[Step], session: Session) -> None:
