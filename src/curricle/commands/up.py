@@ -39,7 +39,10 @@ def up(
     from curricle.environment import QUIET, set_defaults
 
     folder = folder.resolve()
-    set_defaults({**QUIET, "PREFECT_HOME": str(folder / "prefect")})
+    home = folder / "prefect"
+    # Prefect makes its home, but no folders above it, and warns of that when it is imported.
+    home.mkdir(parents=True, exist_ok=True)
+    set_defaults({**QUIET, "PREFECT_HOME": str(home)})
     os.environ.pop("PREFECT_API_URL", None)  # the server to use is the one that is started here
     from curricle.flows.up import Platform, bring_up
 
