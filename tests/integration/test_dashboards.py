@@ -41,7 +41,8 @@ join experiments on experiments.experiment_id = runs.experiment_id
 where experiments.name = :study and latest_metrics.key like 'validation/loss/%'
 """
 RUN_SECONDS = 2400
-SCHEDULE_LEAD = timedelta(seconds=60)
+# A busy machine takes its time to hear of a schedule; what has begun by then comes a day later.
+SCHEDULE_LEAD = timedelta(seconds=150)
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * RUN_SECONDS)]
 
 
