@@ -80,7 +80,6 @@ def bring_up(platform: Platform, announce: Callable[[str], None]) -> None:
     check_authentication(platform.host)
     check_port("Prefect", platform.host, platform.prefect_port)
     check_port("MLflow", platform.host, platform.mlflow_port)
-    platform.folder.mkdir(parents=True, exist_ok=True)
     with ended_together() as servers:
         servers.start(prefect_server(platform.host, platform.prefect_port))
         servers.start(mlflow_server(platform.host, platform.mlflow_port, tuple(_places(platform))))
