@@ -9,6 +9,7 @@ import click
 
 from curricle.commands.common import Command, json_option
 from curricle.commands.evaluation_work import Work, default_threads
+from curricle.models.cuda_driver import start_first_device
 
 
 def evaluation_options(name: str) -> Callable[[Command], Command]:
@@ -24,6 +25,8 @@ def evaluation_options(name: str) -> Callable[[Command], Command]:
             as_json: bool,
             **options: Any,
         ) -> None:
+            if device != "cpu":
+                start_first_device()
             work = Work(name, output, device, threads or default_threads(), as_json, mlflow)
             command(work=work, **options)
 
