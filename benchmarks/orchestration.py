@@ -51,7 +51,7 @@ def many_tasks(folder: Path) -> dict[str, Any]:
     from prefect.cache_policies import NO_CACHE
     from prefect.task_runners import ThreadPoolTaskRunner
 
-    from curricle.flows.stage import THREADS
+    from curricle.tasks.produce import THREADS
 
     found: dict[str, Any] = {}
     nothing = task(cache_policy=NO_CACHE, persist_result=False)(lambda number: number)

@@ -1,6 +1,5 @@
 """How every stage's flow is made: named, run on threads, and run once per session."""
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,14 +15,11 @@ from curricle.tasks.outcome import DEGRADED, describe_failures
 from curricle.tasks.page import StudyPage
 from curricle.tasks.places import check_devices
 from curricle.tasks.plans import plan_of
+from curricle.tasks.produce import THREADS
 from curricle.tasks.registry import register
 from curricle.tasks.report import REPORT
 from curricle.tasks.session import Session, open_session
 from curricle.tasks.spending import check_budget
-
-# A thread mostly waits for a worker process; two more than there are cores keep all of them fed
-# while finished steps are written down.
-THREADS = len(os.sched_getaffinity(0)) + 2
 
 # Prefect's form for starting a run shows these.
 _PARAMETERS = """Args:

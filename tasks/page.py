@@ -9,8 +9,8 @@ from curricle.tasks.report import REPORT
 from curricle.tasks.tracking import Tracker
 
 SECONDS_BETWEEN = 60.0
-# Gathering and drawing take seconds on a core that trains meanwhile: at most a fiftieth of it.
-SHARE = 50
+# Gathering and drawing take seconds on a core that trains meanwhile: at most a hundredth of it.
+SHARE = 100
 
 
 class StudyPage:

@@ -1,5 +1,8 @@
 """The one Prefect task: make a step's artifact unless the store has it."""
 
+import heapq
+import itertools
+import os
 import queue
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -21,6 +24,10 @@ from curricle.tasks.session import Session, current_session
 from curricle.tasks.step import InputFolders, Step
 from curricle.tasks.upgrade import describe_rebuilt
 
+THREADS = len(os.sched_getaffinity(0)) + 2
+"""Steps under way at once. A thread mostly waits for a worker process; two more than there are
+cores keep all of them fed while finished steps are written down.
+"""
 RETRIES = 2
 RETRY_SECONDS = 5.0
 
@@ -87,7 +94,7 @@ def produce_all(stage: str, steps: Sequence[Step], *, tolerate: bool = False) ->
         **_announce(stage, wanted, session),
     }
     graph = {**inputs, **wanted}
-    futures = _run(graph, wanted if tolerate else {}, bars, session)
+    futures = _run(graph, wanted, tolerate, bars, session)
     if session.first_error is not None:
         raise session.first_error
     for future in futures:
@@ -96,11 +103,16 @@ def produce_all(stage: str, steps: Sequence[Step], *, tolerate: bool = False) ->
 
 def _run(
     graph: Mapping[Artifact, Step],
-    tolerated: Container[Artifact],
+    wanted: Container[Artifact],
+    tolerate: bool,
     bars: Mapping[Artifact, Stage],
     session: Session,
 ) -> list[PrefectFuture[Artifact]]:
-    """Make all steps of a graph; once one has failed, those that wait aren't started."""
+    """Make all steps of a graph; once one has failed, those that wait aren't started.
+
+    What others need goes before what is wanted itself: a step that waits for a long row of inputs
+    would else come after all the others, and leave the workers idle at the end.
+    """
     order = TopologicalSorter(
         {artifact: _needs(step) & graph.keys() for artifact, step in graph.items()}
     )
@@ -108,16 +120,22 @@ def _run(
     ended: queue.SimpleQueue[Artifact] = queue.SimpleQueue()
 
     def begin(artifact: Artifact) -> PrefectFuture[Artifact]:
-        future = _submit(graph[artifact], artifact in tolerated)
+        future = _submit(graph[artifact], tolerate and artifact in wanted)
         future.add_done_callback(lambda _: ended.put(artifact))
         return future
 
+    ready: list[tuple[bool, int, Artifact]] = []
+    place = itertools.count()
     under_way: dict[Artifact, PrefectFuture[Artifact]] = {}
     finished: list[PrefectFuture[Artifact]] = []
     while True:
+        for artifact in order.get_ready():
+            heapq.heappush(ready, (artifact in wanted, next(place), artifact))
         if session.first_error is None:
             # Whatever else there is to do, workers come first.
-            under_way |= {artifact: begin(artifact) for artifact in order.get_ready()}
+            while ready and len(under_way) < THREADS:
+                artifact = heapq.heappop(ready)[-1]
+                under_way[artifact] = begin(artifact)
             if finished:
                 session.step_made()
         if not under_way:

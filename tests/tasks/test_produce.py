@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 import pytest
 from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.testing.utilities import prefect_test_harness
 
 from curricle.core.errors import JobError
-from curricle.tasks.produce import produce_all
+from curricle.tasks.produce import THREADS, produce_all
 from curricle.tasks.session import Session, open_session
 from curricle.tasks.step import Step
 
@@ -67,7 +68,9 @@ def run(tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
     """Make steps in a flow, as `work` does; returns what the flow raised."""
     monkeypatch.setenv("CURRICLE_CACHE", str(tmp_path / "cache"))
 
-    @flow(persist_result=False, validate_parameters=False)
+    runner: Any = ThreadPoolTaskRunner(max_workers=THREADS)
+
+    @flow(persist_result=False, validate_parameters=False, task_runner=runner)
     def trying(steps: list[Step], work: Work, tolerate: bool) -> None:
         with open_session(str(tiny_study), [f"store={tmp_path / 'store'}"]) as session:
             session.results["work"] = work
@@ -103,6 +106,20 @@ def test_a_step_doesnt_wait_for_the_inputs_of_another(run: Run) -> None:
             is_made.set()
 
     run([Named("second", (Named("slow-input"),)), Named("first", (Named("input"),))], work)
+    assert is_made.is_set()
+
+
+def test_what_others_need_comes_before_what_is_wanted(run: Run) -> None:
+    is_made = threading.Event()
+    late = Named("late", (Named("second-input", (Named("first-input"),)),))
+
+    def work(title: str) -> None:
+        if title == "second-input":
+            is_made.set()
+        elif title.startswith("wanted"):
+            assert is_made.wait(SECONDS)
+
+    run([*(Named(f"wanted-{number}") for number in range(2 * THREADS)), late], work)
     assert is_made.is_set()
 
 
