@@ -144,6 +144,7 @@ def main() -> None:
     parser.add_argument("what", choices=["tasks", "study"])
     parser.add_argument("study", nargs="?", default="quickstart")
     parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser.add_argument("--folder", type=Path, help="where a study's two stores go, to be kept")
     options = parser.parse_args()
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
     # Prefect's server, which ends after this process' own code, still writes there.
@@ -151,7 +152,7 @@ def main() -> None:
         if options.what == "tasks":
             result = many_tasks(Path(folder))
         else:
-            result = compared(options.study, options.overrides, Path(folder))
+            result = compared(options.study, options.overrides, options.folder or Path(folder))
     print(json.dumps(result, indent=1))
 
 
