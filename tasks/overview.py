@@ -10,6 +10,7 @@ from curricle.core.store import Artifact, Store
 from curricle.recipes.study import Study
 from curricle.tasks.expectation import Expectation, expectation
 from curricle.tasks.plan import StudyPlan
+from curricle.tasks.scores import LearnabilityStep
 from curricle.tasks.speed import seconds_per_flop
 from curricle.tasks.step import Step, first_named
 from curricle.tasks.train import TrainingStep
@@ -26,8 +27,9 @@ class StageOverview:
     `flops_spent` and `job_hours` are what the steps in the store took: operations of training, and
     hours of jobs, each on a core or a device of its own. `running` names the steps that a process
     makes at this moment, `next` the first of the others that are missing. `rebuilt` counts, by
-    reason, those that another version of the code has made already. `expected` is what the ranking
-    can be expected to decide, once there are runs to tell it by.
+    reason, those that another version of the code has made already. `unknown` counts the scorings
+    that the minutes leave out. `expected` is what the ranking can be expected to decide, once there
+    are runs to tell it by.
     """
 
     stage: str
@@ -42,6 +44,7 @@ class StageOverview:
     running: tuple[str, ...] = ()
     next: tuple[str, ...] = ()
     rebuilt: Mapping[str, int] = field(default_factory=dict)
+    unknown: int = 0
     expected: Expectation | None = None
 
     def to_row(self) -> dict[str, Any]:
@@ -53,9 +56,9 @@ class StageOverview:
 def overview(study: Study, stages: Sequence[str] | None = None) -> list[StageOverview]:
     """The study's stages, or those named.
 
-    FLOPs are those of training alone: what scoring and evaluation take depends on the size of
-    datasets that don't exist yet. Minutes use this machine's own rate where the store has
-    finished runs, and a typical core's otherwise; a budget is not counted in.
+    FLOPs are those of training alone. Minutes use this machine's own rate where the store has
+    finished runs, and a typical core's otherwise. Scoring is in them once its dataset is there,
+    whose size decides what it takes; evaluation and a budget are not.
     """
     store = Store(study.store, create=False)
     plan = StudyPlan(study)
@@ -95,8 +98,15 @@ def render_overview(
         minutes_to_go=sum(item.minutes_to_go for item in stages),
     )
     expected = [item.expected.to_text() for item in stages if item.expected is not None]
-    told = [*expected, *_rebuilt(stages), *_spent(stages, price), *_running(stages), *_next(stages)]
-    return "\n".join([*lines, _line(total), *told])
+    told = [*expected, *_unknown(stages), *_rebuilt(stages), *_spent(stages, price)]
+    return "\n".join([*lines, _line(total), *told, *_running(stages), *_next(stages)])
+
+
+def _unknown(stages: Sequence[StageOverview]) -> Iterator[str]:
+    """What the minutes leave out for now."""
+    if count := sum(stage.unknown for stage in stages):
+        proxies = "a proxy" if count == 1 else f"{count} proxies"
+        yield f"not counted yet: scoring with {proxies}; known once the dataset is there"
 
 
 def _rebuilt(stages: Sequence[StageOverview]) -> Iterator[str]:
@@ -148,7 +158,9 @@ def _stage(
     missing = [step for step in steps if step.artifact not in done]
     runs = [step for step in steps if isinstance(step, TrainingStep)]
     trained = [store.facts(run.artifact) for run in runs if run.artifact in done]
-    seconds = sum(step.flops for step in missing) * seconds_each
+    scoring = [_flops_of(step, store) for step in missing if isinstance(step, LearnabilityStep)]
+    operations = sum(step.flops for step in missing) + sum(filter(None, scoring))
+    seconds = operations * seconds_each
     seconds += SECONDS_PER_STEP * len(missing)
     seconds += START_SECONDS if missing and name == "prepare" else 0
     return StageOverview(
@@ -164,4 +176,12 @@ def _stage(
         running=first_named([step for step in missing if step.artifact in begun]),
         next=first_named([step for step in missing if step.artifact not in begun]),
         rebuilt=Counter(rebuilt[step.artifact] for step in missing if step.artifact in rebuilt),
+        unknown=scoring.count(None),
     )
+
+
+def _flops_of(scoring: LearnabilityStep, store: Store) -> int | None:
+    """None until the dataset is there."""
+    if not store.exists(scoring.dataset.artifact):
+        return None
+    return scoring.flops_over(int(store.facts(scoring.dataset.artifact)["tokens"]))

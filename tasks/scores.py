@@ -14,6 +14,7 @@ from curricle.core.plain import to_plain
 from curricle.core.scores_file import write_scores
 from curricle.core.store import Store
 from curricle.core.token_dataset import TokenDataset
+from curricle.models.flops import forward_flops_per_token
 from curricle.models.jobs import Job
 from curricle.recipes.ordering import Part, partition
 from curricle.recipes.proxy_scores import best_checkpoint, proxy_scores, whole_losses
@@ -24,8 +25,9 @@ from curricle.tasks.step import Step
 if TYPE_CHECKING:
     from curricle.tasks.train import TrainingStep
 
-# What one job scores at most; a dataset's shards are cut and joined to parts of this size.
-SAMPLES_PER_PART = 1 << 16
+# What one job scores at most; a dataset's shards are cut and joined to parts of this size. Small
+# enough for all workers to have some, and to end at about the same time.
+SAMPLES_PER_PART = 1 << 14
 LOSSES = "losses.npy"
 
 
@@ -93,6 +95,11 @@ class LearnabilityStep(Step):
     def inputs(self) -> Mapping[str, Step]:
         """The proxy's checkpoint and the dataset."""
         return {"checkpoint": self.proxy, "dataset": self.dataset}
+
+    def flops_over(self, tokens: int) -> int:
+        """Operations of scoring a dataset of so many tokens under all checkpoints."""
+        checkpoints = 1 + len(self.scoring.late)
+        return checkpoints * tokens * forward_flops_per_token(self.proxy.training.model)
 
     def rows(self, store: Store) -> list[dict[str, Any]]:
         """The proxy's rows of the results table, its FLOPs those of its training and of scoring."""

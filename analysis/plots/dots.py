@@ -42,7 +42,12 @@ def dots_figure(
 
 
 def dots(axes: Axes, row: int, values: Floats, low: Floats, high: Floats, colour: str) -> None:
-    """A dot for each value with a thin line from `low` to `high`, and a line at their mean."""
+    """A dot for each value with a thin line from `low` to `high`, and a line at their mean.
+
+    Nothing for an arm without a value, as a running study has some.
+    """
+    if not len(values):
+        return
     places = row + np.linspace(-0.22, 0.22, len(values) + 2)[1:-1]
     axes.plot([low, high], [places] * 2, color=colour, lw=0.8, alpha=0.6)
     axes.plot(values, places, "o", color=colour, markersize=4, alpha=0.8)

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
 from curricle.analysis import plots
 from curricle.analysis.content import ReportContent
+from curricle.analysis.plots.perplexity import perplexity_figure
 from curricle.analysis.ranking import rank
 
 Draw = Callable[[ReportContent], Figure]
@@ -88,6 +90,16 @@ def test_a_ranking_without_intervals_is_drawn() -> None:
     ranking = rank(table, "a")
     assert plots.to_svg(plots.ranking_figure(ranking), "thin")
     assert plots.to_svg(plots.domains_figure(ranking, {"x": ranking}), "thin")
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_arm_that_isnt_evaluated_yet_has_an_empty_row() -> None:
+    rows = pd.DataFrame({"domain": ["web"] * 2, "curriculum": ["random"] * 2, "value": [1.0, 1.1]})
+    arms = ("random", "learnability")
+    figure = perplexity_figure(rows, arms, arms[1:])
+    (axes,) = figure.axes
+    seeds = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [np.size(line.get_xdata()) for line in seeds] == [2]
 
 
 def test_rankings_of_other_recipes_are_drawn_side_by_side(content: ReportContent) -> None:
