@@ -45,7 +45,7 @@ def ranking_figure(ranking: Ranking) -> Figure:
             zorder=0,
         )
     for row, item in enumerate(items):
-        _mark(axes, row, item, base, high)
+        _mark(axes, row, item, base)
     style.title(axes, f"Loss minus {base.recipe}'s in nats; left is better")
     return figure
 
@@ -132,12 +132,14 @@ def _ends(item: RankedRecipe, origin: float) -> tuple[float, float]:
     return low - origin, high - origin
 
 
-def _mark(axes: Axes, row: int, item: RankedRecipe, base: RankedRecipe, edge: float) -> None:
+def _mark(axes: Axes, row: int, item: RankedRecipe, base: RankedRecipe) -> None:
     colour = style.VERDICT_COLOURS[item.verdict]
     low, high = _ends(item, base.mean)
     at = item.mean - base.mean
-    if at > edge:
-        axes.plot([edge], [row], marker=">", color=colour, markersize=5, clip_on=False)
+    first, last = axes.get_xlim()
+    if not first <= at <= last:
+        edge, marker = (last, ">") if at > last else (first, "<")
+        axes.plot([edge], [row], marker=marker, color=colour, markersize=5, clip_on=False)
         digits = formatting.decimals_for((high - low) / 2)
         text = formatting.signed(at, digits)
         style.write(axes, edge, row, text, colour=colour, align="left", offset=6)

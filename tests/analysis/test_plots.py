@@ -92,6 +92,20 @@ def test_a_ranking_without_intervals_is_drawn() -> None:
     assert plots.to_svg(plots.domains_figure(ranking, {"x": ranking}), "thin")
 
 
+@pytest.mark.parametrize(("loss", "marker", "text"), [(-3.0, "<", "-4.0"), (9.0, ">", "+8.0")])
+def test_a_control_far_off_stands_at_the_edge_with_its_value(
+    loss: float, marker: str, text: str
+) -> None:
+    losses = {"a": 1.0, "b": 1.1, "control": loss}
+    values = [(name, seed, at + 0.1 * seed) for name, at in losses.items() for seed in range(3)]
+    table = pd.DataFrame(values, columns=["recipe", "seed", "value"])
+    figure = plots.ranking_figure(rank(table, "a", roles={"control": "bad-control"}))
+    (axes,) = figure.axes
+    (edge,) = [line for line in axes.lines if line.get_marker() == marker]
+    assert np.asarray(edge.get_xdata())[0] in axes.get_xlim()
+    assert any(written.get_text().startswith(text) for written in axes.texts)
+
+
 @pytest.mark.filterwarnings("error")
 def test_an_arm_that_isnt_evaluated_yet_has_an_empty_row() -> None:
     rows = pd.DataFrame({"domain": ["web"] * 2, "curriculum": ["random"] * 2, "value": [1.0, 1.1]})
