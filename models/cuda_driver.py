@@ -9,9 +9,9 @@ _LIBRARY = "libcuda.so.1"
 def start_first_device() -> threading.Thread:
     """Make the context of the first visible CUDA device, in the thread that is returned.
 
-    Making it takes as long as importing torch, which uses this very context (the driver's "primary"
-    one) and finds it there. Does nothing on a machine without a driver or a device; whoever asks
-    for one says so.
+    To be called before torch is imported: the import and the making of the context then go side by
+    side, and torch, which works in this very context (the driver's "primary" one), finds it there.
+    Does nothing on a machine without a driver or a device; whoever asks for one says so.
     """
     thread = threading.Thread(target=_retain_primary_context, daemon=True)
     thread.start()

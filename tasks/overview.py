@@ -56,9 +56,10 @@ class StageOverview:
 def overview(study: Study, stages: Sequence[str] | None = None) -> list[StageOverview]:
     """The study's stages, or those named.
 
-    FLOPs are those of training alone. Minutes use this machine's own rate where the store has
-    finished runs, and a typical core's otherwise. Scoring is in them once its dataset is there,
-    whose size decides what it takes; evaluation and a budget are not.
+    FLOPs are those of training, and the most that sharpness takes. Minutes use this machine's own
+    rate where the store has finished runs, and a typical core's otherwise. They have scoring in
+    them once its dataset is there, whose size decides what it takes. Other evaluations hardly
+    count, and a budget isn't counted in.
     """
     store = Store(study.store, create=False)
     plan = StudyPlan(study)

@@ -65,7 +65,7 @@ def server() -> Iterator[None]:
 
 @pytest.fixture
 def run(tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Make steps in a flow, as `work` does; returns what the flow raised."""
+    """Make steps in a flow, as `work` does."""
     monkeypatch.setenv("CURRICLE_CACHE", str(tmp_path / "cache"))
 
     runner: Any = ThreadPoolTaskRunner(max_workers=THREADS)
