@@ -1,7 +1,6 @@
 """The one Prefect task: make a step's artifact unless the store has it."""
 
 import heapq
-import itertools
 import os
 import queue
 from collections import Counter
@@ -94,7 +93,8 @@ def produce_all(stage: str, steps: Sequence[Step], *, tolerate: bool = False) ->
         **_announce(stage, wanted, session),
     }
     graph = {**inputs, **wanted}
-    futures = _run(graph, wanted, tolerate, bars, session)
+    futures = _run(graph, wanted if tolerate else {}, bars, session)
+    _tell_in_order(steps, session.failures)
     if session.first_error is not None:
         raise session.first_error
     for future in futures:
@@ -103,15 +103,15 @@ def produce_all(stage: str, steps: Sequence[Step], *, tolerate: bool = False) ->
 
 def _run(
     graph: Mapping[Artifact, Step],
-    wanted: Container[Artifact],
-    tolerate: bool,
+    tolerated: Container[Artifact],
     bars: Mapping[Artifact, Stage],
     session: Session,
 ) -> list[PrefectFuture[Artifact]]:
     """Make all steps of a graph; once one has failed, those that wait aren't started.
 
-    What others need goes before what is wanted itself: a step that waits for a long row of inputs
-    would else come after all the others, and leave the workers idle at the end.
+    Of those whose inputs are there the first in the graph go first, which has what others need
+    before what is wanted itself: a step that waits for a long row of inputs would else come after
+    all the others, and leave the workers idle at the end.
     """
     order = TopologicalSorter(
         {artifact: _needs(step) & graph.keys() for artifact, step in graph.items()}
@@ -120,21 +120,22 @@ def _run(
     ended: queue.SimpleQueue[Artifact] = queue.SimpleQueue()
 
     def begin(artifact: Artifact) -> PrefectFuture[Artifact]:
-        future = _submit(graph[artifact], tolerate and artifact in wanted)
+        future = _submit(graph[artifact], artifact in tolerated)
         future.add_done_callback(lambda _: ended.put(artifact))
         return future
 
-    ready: list[tuple[bool, int, Artifact]] = []
-    place = itertools.count()
+    artifacts = list(graph)
+    places = {artifact: place for place, artifact in enumerate(artifacts)}
+    ready: list[int] = []
     under_way: dict[Artifact, PrefectFuture[Artifact]] = {}
     finished: list[PrefectFuture[Artifact]] = []
     while True:
         for artifact in order.get_ready():
-            heapq.heappush(ready, (artifact in wanted, next(place), artifact))
+            heapq.heappush(ready, places[artifact])
         if session.first_error is None:
             # Whatever else there is to do, workers come first.
             while ready and len(under_way) < THREADS:
-                artifact = heapq.heappop(ready)[-1]
+                artifact = artifacts[heapq.heappop(ready)]
                 under_way[artifact] = begin(artifact)
             if finished:
                 session.step_made()
@@ -145,6 +146,13 @@ def _run(
         order.done(artifact)
         if session.first_error is None:
             bars[artifact].advance()
+
+
+def _tell_in_order(steps: Iterable[Step], failures: dict[str, str]) -> None:
+    """Put what failed in the order of `steps`, whichever failed first."""
+    for step in steps:
+        if step.label in failures:
+            failures[step.label] = failures.pop(step.label)
 
 
 def _missing(steps: Iterable[Step], session: Session) -> dict[Artifact, Step]:

@@ -1,6 +1,7 @@
 """When steps are made: as soon as what they need is there, and not after one has failed."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from prefect.testing.utilities import prefect_test_harness
 
 from curricle.core.errors import JobError
 from curricle.tasks.produce import THREADS, produce_all
-from curricle.tasks.session import Session, open_session
+from curricle.tasks.session import Session, current_session, open_session
 from curricle.tasks.step import Step
 
 SECONDS = 60
@@ -142,3 +143,18 @@ def test_the_others_are_made_where_one_may_fail(run: Run) -> None:
     diary = Diary("one")
     run([Named("one"), Named("two", (Named("input"),))], diary, tolerate=True)
     assert sorted(diary.begun) == ["input", "one", "two"]
+
+
+def test_failures_are_told_in_the_order_of_the_steps(run: Run) -> None:
+    told = dict[str, str]()
+
+    def work(title: str) -> None:
+        nonlocal told
+        told = current_session().failures
+        deadline = time.monotonic() + SECONDS
+        while title == "first" and "second" not in told and time.monotonic() < deadline:
+            time.sleep(0.01)
+        raise JobError(f"{title} diverged")
+
+    run([Named("first"), Named("second")], work, tolerate=True)
+    assert list(told) == ["first", "second"]
