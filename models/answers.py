@@ -31,7 +31,9 @@ def answer(message: Mapping[str, Any]) -> dict[str, Any]:
             return {"error": f"no space left for {message['output']}: free some and run again"}
         if _is_lost_connection(error):
             return {LOST: f"the connection to another rank is lost: {error}"}
-        return {"error": traceback.format_exc(limit=-8)}
+        if _is_lost_device(error):
+            return {LOST: _story(error)}
+        return {"error": _story(error)}
 
 
 def facts_of(reply: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,6 +48,16 @@ def facts_of(reply: Mapping[str, Any]) -> dict[str, Any]:
     return dict(reply["facts"])
 
 
+def _story(error: Exception) -> str:
+    """Where it was raised; the last line, all that a study's summary shows, says what it is.
+
+    CUDA's errors say it first and end with advice, the same for each of them.
+    """
+    story = traceback.format_exc(limit=-8).rstrip()
+    first, newline, _ = str(error).partition("\n")
+    return f"{story}\n{type(error).__name__}: {first}" if newline else story
+
+
 def _is_disk_full(error: Exception) -> bool:
     """Also safetensors', which knows no error numbers."""
     return getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
@@ -57,3 +69,13 @@ def _is_lost_connection(error: Exception) -> bool:
 
     is_gloo = isinstance(error, RuntimeError) and "/gloo/" in str(error)
     return is_gloo or isinstance(error, DistError)
+
+
+def _is_lost_device(error: Exception) -> bool:
+    """Whether the device itself failed: a process's later calls may fail then as well.
+
+    Want of memory is an error of another class: it passes.
+    """
+    from torch import AcceleratorError
+
+    return isinstance(error, AcceleratorError)

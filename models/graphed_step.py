@@ -4,7 +4,9 @@ A graph is recorded once and launched as a whole, so that the host does one thin
 hundreds. The kernels, their order and so the bits are those of the step as it is written.
 """
 
-from collections.abc import Callable
+import contextlib
+import gc
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -56,5 +58,20 @@ class GraphedStep:
         self._batch = batch.clone()
         self._graph = torch.cuda.CUDAGraph()
         # Other threads go on meanwhile: one reads the next batch.
-        with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
+        recording = torch.cuda.graph(
+            self._graph, stream=self._stream, capture_error_mode="thread_local"
+        )
+        with _uncollected(), recording:
             self._results = self._step(self._batch)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """No collection of garbage: the end of another run's graph would spoil the record."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

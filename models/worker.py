@@ -5,6 +5,7 @@ or when it is asked to end (SIGTERM), the job under way leaves a snapshot and th
 While a job is under way it tells every few seconds how long that has made no progress.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -15,6 +16,7 @@ import threading
 import time
 from typing import IO, Any
 
+from curricle.core.memory import collect_from_here_on
 from curricle.models.answers import STILL, answer
 from curricle.models.interruption import (
     SNAPSHOT_GRACE_SECONDS,
@@ -40,6 +42,7 @@ def main() -> None:
     threading.Thread(target=_beat, args=(answers, lock), daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: leave())
     _warm_up()
+    collect_from_here_on()
     while not stop_requested():
         message = jobs.get()
         if message["placement"]["unfinished"] is not None:
@@ -50,6 +53,8 @@ def main() -> None:
         _busy.clear()
         _tell(answers, lock, reply)
         _busy_with_unfinished.clear()
+        # A run lies in cycles: without this, its weights are there while the next one trains.
+        gc.collect()
 
 
 def leave() -> None:

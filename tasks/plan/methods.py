@@ -4,6 +4,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from curricle.analysis.formatting import rate as written
 from curricle.core.jobs import NgramSpec
 from curricle.core.store import Store
 from curricle.recipes.specs.training import Setting
@@ -37,7 +38,7 @@ class MethodsPlan:
         starts = () if self.sweep.name else tuple(self._band.starts())
         found = (
             *(
-                self._at(proxy.main(rate), f"rate {rate:g}")
+                self._at(proxy.main(rate), f"rate {written(rate)}")
                 for rate in sorted(proxy.learning_rates)
             ),
             *self._stopped(),
@@ -90,7 +91,7 @@ class MethodsPlan:
         rate = self.sweep.proxy.standard_rate
         runs = tuple(self._ranking.runs_at(self.sweep.proxy.main(rate)))
         for tokens in runs[0].training.validations_at:
-            yield Method(f"rate {rate:g}, stopped at {tokens}", "stopped", runs, tokens)
+            yield Method(f"rate {written(rate)}, stopped at {tokens}", "stopped", runs, tokens)
 
     def _larger_batches(self) -> Iterator[Method]:
         """The standard rate with each larger batch that is tried."""
@@ -98,7 +99,7 @@ class MethodsPlan:
         for size in sorted(proxy.batch_sizes):
             if size > proxy.batch_size:
                 setting = replace(proxy.main(proxy.standard_rate), batch_size=size)
-                yield self._at(setting, f"rate {proxy.standard_rate:g}, batch {size}")
+                yield self._at(setting, f"rate {written(proxy.standard_rate)}, batch {size}")
 
     def _blinded(self, runs: Sequence[TrainingStep]) -> tuple[TrainingStep, ...]:
         """Without the recipes that differ in order alone, which a tiny rate can't see."""

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,20 @@ VOCABULARY = 97
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def eager_collection() -> Iterator[None]:
+    """Garbage is collected at nearly every new object, old garbage too."""
+    thresholds = gc.get_threshold()
+    gc.collect()
+    # All that lives now is left out, so that a full collection is cheap, and due at once.
+    gc.freeze()
+    gc.collect()
+    gc.set_threshold(1, 1, 1)
+    yield
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -59,6 +59,14 @@ def test_recorded_steps_repeat_and_learn_what_written_ones_do(
         torch.testing.assert_close(tensor, written[name], atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.usefixtures("eager_collection")
+def test_an_earlier_runs_graph_does_not_spoil_a_record(
+    variant: Variant, inputs: Inputs, tmp_path: Path
+) -> None:
+    for seed in range(3):
+        trained(variant(seed=seed), inputs, tmp_path / f"run{seed}")
+
+
 def test_a_gpu_learns_what_a_cpu_learns(
     training_spec: TrainingSpec, inputs: Inputs, tmp_path: Path
 ) -> None:

@@ -67,7 +67,7 @@ def test_methods_are_compared_with_the_tuned_target(tiny_study: Path, tmp_path: 
     step = plan.methods[0].present(store)
     assert step is not None
     assert [method.name for method in step.methods] == [
-        *("rate 0.001", "rate 0.01", "rate 0.01, stopped at 2048", "rate 0.01, batch 16"),
+        *("rate 1e-3", "rate 1e-2", "rate 1e-2, stopped at 2048", "rate 1e-2, batch 16"),
         *("tuned proxies", "gradient alignment", "untrained loss", "unigram", "bigram"),
     ]
     session: Any = SimpleNamespace(store=store)
@@ -75,16 +75,16 @@ def test_methods_are_compared_with_the_tuned_target(tiny_study: Path, tmp_path: 
     found = step.read(SimpleNamespace(folder=lambda _: tmp_path))  # type: ignore[arg-type]
     assert found.methods is not None
     accuracy = {item.method: item.decision_accuracy.value for item in found.methods.of("average")}
-    assert accuracy["rate 0.01"] == accuracy["bigram"] == accuracy["gradient alignment"] == 1.0
-    assert accuracy["rate 0.001"] == 0.0
+    assert accuracy["rate 1e-2"] == accuracy["bigram"] == accuracy["gradient alignment"] == 1.0
+    assert accuracy["rate 1e-3"] == 0.0
     assert accuracy["untrained loss"] == 0.5
     # The tiny rate can't see an order.
     assert "low-entropy-first" not in {
-        item.recipe for item in found.proxies["rate 0.001"]["average"].recipes
+        item.recipe for item in found.proxies["rate 1e-3"]["average"].recipes
     }
     page = render_report(ReportContent(study="mine", check=found))
     assert 'href="#methods"' in page
     cost = {item.method: item.flops for item in found.methods.of("average")}
-    standard, stopped = cost["rate 0.01"], cost["rate 0.01, stopped at 2048"]
+    standard, stopped = cost["rate 1e-2"], cost["rate 1e-2, stopped at 2048"]
     assert standard is not None
     assert stopped == pytest.approx(standard / 2)
