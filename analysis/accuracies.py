@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
-from scipy.special import ndtri
 
 from curricle.analysis.multiple_choice import accuracy_interval, at_least
 from curricle.core.errors import InputError
@@ -31,8 +30,9 @@ class SubjectAccuracy:
 class PairedAccuracy:
     """How much more accurate one model is than another on the same questions.
 
-    `difference` with the `standard_error` of its mean over questions and the normal interval `low`
-    to `high`; `p_value` is the exact two-sided McNemar test's.
+    `difference` with the `standard_error` of its mean over questions, and the exact interval `low`
+    to `high` given how many questions only one of the two gets right: it leaves zero out if and
+    only if the exact two-sided McNemar test, with its `p_value`, rejects.
     """
 
     questions: int
@@ -87,10 +87,17 @@ def compare_accuracies(
 
     The questions that both get right or both get wrong don't count towards the error, which is why
     the paired interval is narrower than two separate ones suggest. Raises InputError unless both
-    answered the same questions.
+    answered the same questions, each once.
     """
     keys = ["subject", "index", "answer"]
-    pairs = rows.merge(others, on=keys, suffixes=("", "_other"), validate="one_to_one")
+    for table in (rows, others):
+        if repeated := int(table.duplicated(keys).sum()):
+            raise InputError(
+                f"{len(table)} rows, {repeated} of them for a question that another row has",
+                expected="one row a question",
+                fix="evaluate again, on one copy of the questions",
+            )
+    pairs = rows.merge(others, on=keys, suffixes=("", "_other"))
     if not len(rows) == len(others) == len(pairs) > 0:
         raise InputError(
             f"{len(rows)} and {len(others)} questions, {len(pairs)} of them the same",
@@ -101,10 +108,26 @@ def compare_accuracies(
     difference = right - (pairs["prediction_other"] == pairs["answer"]).astype(int)
     mean, size = float(difference.mean()), len(pairs)
     error = float(difference.std(ddof=1)) / math.sqrt(size) if size > 1 else math.inf
-    reach = float(ndtri((1 + confidence) / 2)) * error
     wins, losses = int((difference > 0).sum()), int((difference < 0).sum())
     p_value = min(1.0, 2 * at_least(max(wins, losses), wins + losses))
-    return PairedAccuracy(size, mean, error, mean - reach, mean + reach, p_value)
+    low, high = _difference_interval(wins, losses, size, confidence)
+    return PairedAccuracy(size, mean, error, low, high, p_value)
+
+
+def _difference_interval(
+    wins: int, losses: int, questions: int, confidence: float
+) -> tuple[float, float]:
+    """Of (wins - losses) / questions: of the share of wins, exactly, by what the two differ in.
+
+    Models that never differ may still do so on as many questions as a share that wasn't met in so
+    many can be.
+    """
+    told = wins + losses
+    if not told:
+        most = accuracy_interval(0, questions, confidence)[1]
+        return -most, most
+    low, high = accuracy_interval(wins, told, confidence)
+    return (2 * low - 1) * told / questions, (2 * high - 1) * told / questions
 
 
 def _accuracies(

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from curricle.core.choice_items import ChoiceItem, read_items
 from curricle.core.errors import InputError, JobError
 from curricle.core.jobs import ChoicesSpec
-from curricle.core.tokenizer_file import load_tokenizer
+from curricle.core.tokenizer_file import load_tokenizer, vocabulary_size
 from curricle.models.language_model import LanguageModel
 from curricle.models.loading import load_language_model
 from curricle.models.log_likelihoods import Request, make_requests, score
@@ -30,19 +30,19 @@ def choices(
 
     Writes a row an item and returns, for each stage and family, what `summarise` makes of them.
     Raises InputError for an item that is longer than the model's context, JobError for likelihoods
-    that are no numbers.
+    that are no finite numbers.
     """
     del spec
     model = load_language_model(inputs["checkpoint"]).to(placement.device)
     tokenizer = load_tokenizer(inputs["tokenizer"])
-    model.check_vocabulary(tokenizer.get_vocab_size(), "a tokenizer")
+    model.check_vocabulary(vocabulary_size(tokenizer), "a tokenizer")
     items = read_items(inputs["items"])
     pairs = [(item.prompt, f" {choice}") for item in items for choice in item.choices]
     requests = make_requests(tokenizer, pairs, model.sequence_length)
     _check_length(items, requests, model)
     scores = score(model, requests)
-    if np.isnan(scores.log_likelihood).any():
-        raise JobError("the model's answers are no numbers: its weights don't serve")
+    if not np.isfinite(scores.log_likelihood).all():
+        raise JobError("the model's answers are no finite numbers: its weights don't serve")
     rows = _rows(items, requests, scores.log_likelihood, scores.is_greedy)
     pq.write_table(rows, output / ROWS, compression="zstd")
     return {"families": summarise(rows)}

@@ -32,6 +32,7 @@ class Decoder(LanguageModel):
         self.spec, self.family, self.widths = spec, family_of(spec), widths_of(spec)
         self.sequence_length, self.vocabulary_size = spec.sequence_length, spec.vocabulary_size
         self.forward_flops_per_token = forward_flops_per_token(spec)
+        self.attention_heads = spec.num_layers * spec.num_heads
         embedding = self.widths.embedding
         self.has_projections = embedding != spec.width
         self.tokens = _embedding(spec.vocabulary_size, embedding)

@@ -9,6 +9,9 @@ from curricle.core.families import family_of, widths_of
 from curricle.core.jobs import ModelSpec, SharpnessSpec, TrainingSpec
 from curricle.core.model_size import non_embedding_parameters
 
+# At the loss, of SAM, adaptive SAM and the search for the critical step.
+TYPICAL_LOOKS = 12
+
 
 def forward_flops_per_token(spec: ModelSpec) -> int:
     """Operations of a forward pass, head included, per token at full sequence length."""
@@ -65,3 +68,17 @@ def sharpness_flops(forward_flops: int, *, products: int, looks: int, rebuilt: b
     """
     per_product = 9 if rebuilt else 6
     return (per_product * products + 3 * 3 + looks) * forward_flops
+
+
+def most_sharpness_flops(
+    settings: SharpnessSpec, forward_flops_per_token: int, sequence_length: int
+) -> int:
+    """Operations of a measurement of sharpness if Lanczos needs all its iterations."""
+    tokens = settings.batch_size * sequence_length
+    micro = settings.micro_batch_size or settings.batch_size
+    return sharpness_flops(
+        tokens * forward_flops_per_token,
+        products=most_products(settings),
+        looks=TYPICAL_LOOKS,
+        rebuilt=micro < settings.batch_size,
+    )

@@ -3,8 +3,10 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
@@ -21,6 +23,8 @@ GENERATED_TOKENS = 256
 # Requests of one task that are answered at once: the examples before them are read once for all,
 # and an interruption loses no more.
 REQUESTS_AT_ONCE = 1024
+# Whole texts, of up to many windows each.
+TEXTS_AT_ONCE = 64
 
 Progress = Callable[[int, int], None]
 
@@ -54,12 +58,10 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
         """Log-likelihood of each continuation, and whether it is what greedy decoding gives."""
         del disable_tqdm
         answers: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
-        done = 0
-        for indices in _parts(requests):
+        for done, indices in _parts(requests, REQUESTS_AT_ONCE):
             texts = [requests[i].args for i in indices]
             for index, (value, greedy) in zip(indices, self._scored(texts), strict=True):
                 answers[index] = (value, greedy)
-            done += len(indices)
             self._tell(done, len(requests))
         return answers
 
@@ -68,18 +70,19 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
     ) -> list[float]:
         """Log-likelihood of whole texts, in the harness's own windows."""
         del disable_tqdm
-        return self._one_by_one(self._rolling, requests)
+        answers = np.zeros(len(requests))
+        for done, indices in _parts(requests, TEXTS_AT_ONCE):
+            answers[indices] = self._rolled([str(requests[i].args[0]) for i in indices])
+            self._tell(done, len(requests))
+        return [float(value) for value in answers]
 
     def generate_until(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
         """What greedy decoding writes up to the first of the request's stop words."""
         del disable_tqdm
-        return self._one_by_one(self._generate, requests)
-
-    def _one_by_one(self, answer: Callable[..., Any], requests: Sequence[Instance]) -> list[Any]:
         answers = []
         for done, request in enumerate(requests, start=1):
             asked = [str(request.request_type), *request.args]
-            answers.append(self._known(asked, partial(answer, *request.args)))
+            answers.append(self._known(asked, partial(self._generate, *request.args)))
             self._tell(done, len(requests))
         return answers
 
@@ -88,7 +91,7 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
 
         def answer() -> list[tuple[float, bool]]:
             found = score(self._model, self._requests(texts))
-            _refuse_nan(found.log_likelihood)
+            _refuse_infinite(found.log_likelihood)
             pairs = zip(*found, strict=True)
             return [(float(value), bool(greedy)) for value, greedy in pairs]
 
@@ -128,20 +131,30 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
         context, *targets = [*start, *tokens]
         return make_request([context], targets, self._model.sequence_length)
 
-    def _rolling(self, text: str) -> float:
+    def _rolled(self, texts: Sequence[str]) -> list[float]:
+        """Log-likelihoods of whole texts, whose windows are read side by side."""
+
+        def answer() -> list[float]:
+            windows = [self._windows(text) for text in texts]
+            found = score(self._model, list(chain.from_iterable(windows))).log_likelihood
+            _refuse_infinite(found)
+            ends = np.cumsum([len(each) for each in windows])
+            return [float(part.sum()) for part in np.split(found, ends[:-1])]
+
+        found: list[float] = self._known(["texts", *texts], answer)
+        return found
+
+    def _windows(self, text: str) -> list[Request]:
         windows = get_rolling_token_windows(
             token_list=self._tokenizer.encode(text).ids,
             prefix_token=self._end_of_text,
             max_seq_len=self._model.sequence_length,
             context_len=1,
         )
-        made = [
+        return [
             make_request(context, targets, self._model.sequence_length)
             for context, targets in map(make_disjoint_window, windows)
         ]
-        found = score(self._model, made).log_likelihood
-        _refuse_nan(found)
-        return float(found.sum())
 
     @torch.no_grad()
     def _generate(self, context: str, settings: dict[str, Any]) -> str:
@@ -173,7 +186,7 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
         for _ in range(count):
             hidden_11C = self._model.last_hidden(tokens_T[None], 1, prefix)
             logits_1V = self._model.logits(hidden_11C[:, -1])
-            _refuse_nan(logits_1V.logsumexp(-1))
+            _refuse_infinite(logits_1V.logsumexp(-1))
             best = logits_1V.argmax(-1)
             if best.item() == self._end_of_text:
                 break
@@ -184,20 +197,23 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
         return min((text.split(stop)[0] for stop in stops), key=len, default=text)
 
 
-def _parts(requests: Sequence[Instance]) -> Iterator[list[int]]:
-    """Places of requests of one task at a time, as many as are answered at once."""
+def _parts(requests: Sequence[Instance], size: int) -> Iterator[tuple[int, list[int]]]:
+    """Places of `size` requests of one task at a time, and how many are done with them."""
     by_task: dict[str, list[int]] = defaultdict(list)
     for index, request in enumerate(requests):
         by_task[str(request.task_name)].append(index)
+    done = 0
     for indices in by_task.values():
-        for start in range(0, len(indices), REQUESTS_AT_ONCE):
-            yield indices[start : start + REQUESTS_AT_ONCE]
+        for start in range(0, len(indices), size):
+            part = indices[start : start + size]
+            done += len(part)
+            yield done, part
 
 
-def _refuse_nan(values: Floats | torch.Tensor) -> None:
-    """An argmax over NaN is a constant choice, which would pass for an answer."""
-    if torch.as_tensor(values).isnan().any():
-        raise JobError("the model's logits are not numbers: its weights don't serve")
+def _refuse_infinite(values: Floats | torch.Tensor) -> None:
+    """An argmax over NaN or infinities is a constant choice, which would pass for an answer."""
+    if not torch.as_tensor(values).isfinite().all():
+        raise JobError("the model's logits are no finite numbers: its weights don't serve")
 
 
 def _move_blanks(context: str, continuation: str) -> tuple[str, str]:

@@ -19,11 +19,13 @@ class LanguageModel(nn.Module, abc.ABC):
     Subclasses provide `hidden` and `head_weight`, and set `sequence_length` (the most tokens that
     it reads at once), `vocabulary_size` and `forward_flops_per_token` (at full length, with head).
     Those that set `keeps_prefixes` also provide `keep_prefix` and their own `last_hidden`.
+    `attention_heads` are those of all layers together, 0 where that isn't known.
     """
 
     sequence_length: int
     vocabulary_size: int
     forward_flops_per_token: int
+    attention_heads = 0
     keeps_prefixes = False
 
     @property

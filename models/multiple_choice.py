@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -24,7 +25,7 @@ from tokenizers import Tokenizer
 from curricle.core.jobs import MultipleChoiceSpec
 from curricle.core.plain import to_plain
 from curricle.core.questions import LETTERS, Question, read_questions, select, split_shots
-from curricle.core.tokenizer_file import load_tokenizer
+from curricle.core.tokenizer_file import load_tokenizer, vocabulary_size
 from curricle.models.language_model import LanguageModel
 from curricle.models.loading import load_language_model
 from curricle.models.placement import Placement
@@ -51,7 +52,7 @@ def multiple_choice(
     placement.wake()
     model = load_language_model(inputs["checkpoint"])
     tokenizer = load_tokenizer(inputs["tokenizer"])
-    model.check_vocabulary(tokenizer.get_vocab_size(), "a tokenizer")
+    model.check_vocabulary(vocabulary_size(tokenizer), "a tokenizer")
     questions = select(read_questions(inputs["questions"]), spec.subjects)
     dev, test = split_shots(questions, spec.shots)
     model.to(placement.device)
@@ -77,9 +78,10 @@ def summarise(answers: Answers, test: Sequence[Question]) -> dict[str, Any]:
     `accuracy` with its `standard_error` over questions, as lm-evaluation-harness computes it;
     `calibrated_accuracy`, each letter's mean log-likelihood over all questions subtracted first;
     `correct_probability` of the right letter among the four; `bits_per_byte` of the right choices'
-    texts in the cloze form, `answers_left_out` being longer than the context; how often each letter
-    was predicted, and how often it is right, which is the accuracy of always giving it; and how
-    many prompts, questions alone, and cloze prompts were `truncated`.
+    texts in the cloze form, `answers_left_out` being longer than the context; each with its own
+    `…_standard_error`, that of the calibrated one for the prior found; how often each letter was
+    predicted, and how often it is right, which is the accuracy of always giving it; and how many
+    prompts, questions alone, and cloze prompts were `truncated`.
     """
     likelihood_QA = answers.likelihood
     right_Q = np.array([question.answer_index for question in test])
@@ -87,16 +89,19 @@ def summarise(answers: Answers, test: Sequence[Question]) -> dict[str, Any]:
     calibrated_Q = (likelihood_QA - likelihood_QA.mean(axis=0)).argmax(axis=1)
     shifted_QA = np.exp(likelihood_QA - likelihood_QA.max(axis=1, keepdims=True))
     probability_Q = shifted_QA[np.arange(len(right_Q)), right_Q] / shifted_QA.sum(axis=1)
-    accuracy = float((predicted_Q == right_Q).mean())
-    error = math.sqrt(accuracy * (1 - accuracy) / max(1, len(right_Q) - 1))
+    correct_Q, calibrated_correct_Q = predicted_Q == right_Q, calibrated_Q == right_Q
+    bits, bits_error = _bits_per_byte(answers)
     return {
         "questions": len(right_Q),
-        "correct": int((predicted_Q == right_Q).sum()),
-        "accuracy": accuracy,
-        "standard_error": error,
-        "calibrated_accuracy": float((calibrated_Q == right_Q).mean()),
+        "correct": int(correct_Q.sum()),
+        "accuracy": float(correct_Q.mean()),
+        "standard_error": _standard_error(correct_Q),
+        "calibrated_accuracy": float(calibrated_correct_Q.mean()),
+        "calibrated_accuracy_standard_error": _standard_error(calibrated_correct_Q),
         "correct_probability": float(probability_Q.mean()),
-        "bits_per_byte": _bits_per_byte(answers),
+        "correct_probability_standard_error": _standard_error(probability_Q),
+        "bits_per_byte": bits,
+        "bits_per_byte_standard_error": bits_error,
         "predicted_letters": {x: int((predicted_Q == i).sum()) for i, x in enumerate(LETTERS)},
         "constant_accuracy": {x: float((right_Q == i).mean()) for i, x in enumerate(LETTERS)},
         "truncated": int(answers.is_cut.sum()),
@@ -144,10 +149,25 @@ def estimate(
     return dict(totals)
 
 
-def _bits_per_byte(answers: Answers) -> float | None:
-    """None if no answer's text fits the context."""
-    size = int(answers.bytes.sum())
-    return float(answers.nats.sum() / math.log(2) / size) if size else None
+def _standard_error(values_Q: npt.NDArray[Any]) -> float:
+    """Of the mean over questions; 0 for a single one, as lm-evaluation-harness has it."""
+    size = len(values_Q)
+    return float(values_Q.std(ddof=1)) / math.sqrt(size) if size > 1 else 0.0
+
+
+def _bits_per_byte(answers: Answers) -> tuple[float | None, float | None]:
+    """Bits of all answers over their bytes, and the standard error of that ratio of two sums.
+
+    The error is the linearised one, over the answers whose text fits. None if there is none.
+    """
+    fits_Q = answers.bytes > 0
+    nats_Q, bytes_Q = answers.nats[fits_Q], answers.bytes[fits_Q]
+    if not len(nats_Q):
+        return None, None
+    bits_Q = nats_Q / math.log(2)
+    ratio = float(bits_Q.sum() / bytes_Q.sum())
+    error = _standard_error(bits_Q - ratio * bytes_Q) / float(bytes_Q.mean())
+    return ratio, error
 
 
 class _Asking:

@@ -22,7 +22,7 @@ from curricle.core.plain import to_plain
 from curricle.core.seeds import derive_seed, generator
 from curricle.core.token_dataset import TokenDataset
 from curricle.models.checkpoint import checkpoint_name, load_model
-from curricle.models.flops import most_products, sharpness_flops
+from curricle.models.flops import most_products, most_sharpness_flops, sharpness_flops
 from curricle.models.hessian import BatchLoss, dense_parameters
 from curricle.models.hessian_memory import check_memory, is_out_of_memory, too_large
 from curricle.models.lanczos import (
@@ -75,6 +75,19 @@ def sharpness(
     result = measure_sharpness(model, windows_BT1, spec, stages)
     (output / RESULT).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result
+
+
+def estimate(spec: SharpnessSpec, model: LanguageModel) -> dict[str, int]:
+    """What a measurement takes if there are samples enough, and Lanczos needs all its iterations:
+    samples, tokens, products with the Hessian, and about how many operations (`flops`).
+    """
+    length = spec.sequence_length or model.sequence_length
+    return {
+        "samples": spec.batch_size,
+        "tokens": spec.batch_size * length,
+        "products_at_most": most_products(spec),
+        "flops": most_sharpness_flops(spec, model.forward_flops_per_token, length),
+    }
 
 
 def held_out_batch(dataset: TokenDataset, batch_size: int, seed: int) -> Tensor:

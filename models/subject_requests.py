@@ -109,19 +109,22 @@ def subject_requests(
 
 
 def ask(model: LanguageModel, requests: SubjectRequests, test: Sequence[Question]) -> Answers:
-    """Answers to a subject's questions. Raises JobError, naming the first, for one that is NaN."""
+    """Answers to a subject's questions.
+
+    Raises JobError, naming the first, for one that is NaN or infinite.
+    """
     likelihood_QA = score(model, requests.letters).log_likelihood.reshape(-1, len(LETTERS))
     nats_Q, bytes_Q = np.zeros(len(test)), np.zeros(len(test), dtype=np.int64)
     texts = requests.texts
     fitting = [index for index, request in enumerate(texts) if request.fits]
     nats_Q[fitting] = -score(model, [texts[i] for i in fitting]).log_likelihood
     bytes_Q[fitting] = np.array(requests.text_bytes, dtype=np.int64)[fitting]
-    wrong = np.flatnonzero(np.isnan(likelihood_QA).any(axis=1) | np.isnan(nats_Q))
+    wrong = np.flatnonzero(~np.isfinite(likelihood_QA).all(axis=1) | ~np.isfinite(nats_Q))
     if len(wrong):
         first = test[wrong[0]]
         raise JobError(
-            f"the model's answer to question {first.index} of {first.subject} is not a number, and "
-            f"so on {len(wrong)} of {len(test)}: its weights or its precision don't serve"
+            f"the model's answer to question {first.index} of {first.subject} is no finite number, "
+            f"and so on {len(wrong)} of {len(test)}: its weights or its precision don't serve"
         )
     cloze_cut = [request.is_cut for request in texts]
     left_out = [not request.fits for request in texts]

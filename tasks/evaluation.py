@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from curricle.core.jobs import ModelSpec, MultipleChoiceSpec, PerplexitySpec, SharpnessSpec
+from curricle.core.jobs import MultipleChoiceSpec, PerplexitySpec, SharpnessSpec
 from curricle.core.plain import to_plain
 from curricle.core.store import Store
-from curricle.models.flops import forward_flops_per_token, most_products, sharpness_flops
+from curricle.models.flops import forward_flops_per_token, most_sharpness_flops
 from curricle.models.jobs import Job
 from curricle.tasks.evaluation_values import Values, evaluation_values, tracked_names
 from curricle.tasks.session import Session
@@ -22,8 +22,6 @@ JOB_KINDS: dict[type[EvaluationSpec], str] = {
     MultipleChoiceSpec: "multiple-choice",
     SharpnessSpec: "sharpness",
 }
-# Of SAM, adaptive SAM and the search for the critical step.
-TYPICAL_LOOKS = 12
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,9 @@ class EvaluationStep(Step):
         """What sharpness costs at most; the others hardly count beside training."""
         if not isinstance(self.evaluation, SharpnessSpec):
             return 0
-        return _most_flops(self.evaluation, self.run.training.model)
+        model = self.run.training.model
+        forward = forward_flops_per_token(model)
+        return most_sharpness_flops(self.evaluation, forward, model.sequence_length)
 
     @property
     def spec(self) -> Mapping[str, Any]:
@@ -115,15 +115,3 @@ class EvaluationStep(Step):
         values = tracked_names(self.values(session.store))
         addition = run.addition(self.artifact.fingerprint, values)
         return replace(addition, tokens=self.checkpoint_at or addition.tokens)
-
-
-def _most_flops(sharpness: SharpnessSpec, model: ModelSpec) -> int:
-    """Operations of sharpness if Lanczos needs all its iterations."""
-    tokens = sharpness.batch_size * model.sequence_length
-    micro = sharpness.micro_batch_size or sharpness.batch_size
-    return sharpness_flops(
-        tokens * forward_flops_per_token(model),
-        products=most_products(sharpness),
-        looks=TYPICAL_LOOKS,
-        rebuilt=micro < sharpness.batch_size,
-    )

@@ -8,8 +8,12 @@ MULTIPLE_CHOICE_METRICS = (
     "accuracy",
     "standard_error",
     "calibrated_accuracy",
+    "calibrated_accuracy_standard_error",
     "correct_probability",
+    "correct_probability_standard_error",
     "bits_per_byte",
+    "bits_per_byte_standard_error",
+    "truncated",
 )
 PERPLEXITY_METRICS = ("perplexity", "bits_per_byte")
 INTERVAL_ENDS = ("", "_low", "_high")
@@ -34,6 +38,8 @@ SHARPNESS_METRICS = (
     "adaptive_sam",
     "critical",
     "gradient_norm",
+    "products",
+    "flops",
 )
 Values = dict[tuple[str, str], float]
 

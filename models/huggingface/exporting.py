@@ -8,7 +8,12 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from curricle.core.errors import InputError
-from curricle.core.tokenizer_file import TOKENIZER, find_end_of_text, load_tokenizer
+from curricle.core.tokenizer_file import (
+    TOKENIZER,
+    find_end_of_text,
+    load_tokenizer,
+    vocabulary_size,
+)
 from curricle.models.checkpoint import load_model
 from curricle.models.decoder import Decoder
 from curricle.models.huggingface.configs import config_of
@@ -35,7 +40,7 @@ def export_model(checkpoint: Path, tokenizer: Path, output: Path) -> None:
             fix="give another --output, or empty it",
         )
     model, words = load_model(checkpoint), load_tokenizer(tokenizer)
-    model.check_vocabulary(words.get_vocab_size(), f"tokenizer {tokenizer}")
+    model.check_vocabulary(vocabulary_size(words), f"tokenizer {tokenizer}")
     output.mkdir(parents=True, exist_ok=True)
     end_of_text = find_end_of_text(words)
     ends = {"bos_token_id": end_of_text, "eos_token_id": end_of_text, "pad_token_id": None}

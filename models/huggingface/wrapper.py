@@ -65,6 +65,8 @@ class HuggingFaceModel(LanguageModel):
         self.sequence_length = next((length for length in found if length), LENGTH_WITHOUT_LIMIT)
         self.vocabulary_size = self._head.weight.shape[0]
         self.forward_flops_per_token = 2 * _product_parameters(model)
+        layers = getattr(model.config, "num_hidden_layers", 0)
+        self.attention_heads = layers * getattr(model.config, "num_attention_heads", 0)
         self._check_head(folder)
 
     @property

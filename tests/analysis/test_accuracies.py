@@ -80,22 +80,46 @@ def test_a_paired_comparison_equals_the_paired_t_test_and_mcnemar() -> None:
     wins = int((right[0] & ~right[1]).sum())
     losses = int((~right[0] & right[1]).sum())
     assert found.p_value == pytest.approx(binomtest(wins, wins + losses).pvalue)
+    share = binomtest(wins, wins + losses).proportion_ci(0.95, method="exact")
+    scale = (wins + losses) / 500
+    expected = ((2 * share.low - 1) * scale, (2 * share.high - 1) * scale)
+    assert (found.low, found.high) == pytest.approx(expected)
     assert found.verdict == "better"
     assert compare_accuracies(theirs, ours).verdict == "worse"
+
+
+@pytest.mark.parametrize(("wins", "losses"), [(3, 0), (5, 0), (6, 0), (0, 6), (12, 3), (13, 3)])
+def test_the_verdict_is_the_exact_tests(wins: int, losses: int) -> None:
+    right, same = "A" * (wins + losses), "B" * 40
+    ours = rows("s", right + same, "A" * wins + "C" * losses + same)
+    theirs = rows("s", right + same, "C" * wins + "A" * losses + same)
+    found = compare_accuracies(ours, theirs)
+    rejected = binomtest(wins, wins + losses).pvalue < 0.05
+    assert (found.verdict != "cannot tell") == rejected
 
 
 def test_equal_models_cannot_be_told_apart() -> None:
     table = rows("s", "ABCD", "ABBB")
     found = compare_accuracies(table, table)
     assert (found.difference, found.p_value, found.verdict) == (0.0, 1.0, "cannot tell")
+    unseen = binomtest(0, 4).proportion_ci(0.95, method="exact").high
+    assert (found.low, found.high) == pytest.approx((-unseen, unseen))
 
 
 def test_one_question_tells_nothing() -> None:
     found = compare_accuracies(rows("s", "A", "A"), rows("s", "A", "B"))
-    assert (found.low, found.high, found.verdict) == (-math.inf, math.inf, "cannot tell")
+    assert (found.low, found.high) == pytest.approx((-0.95, 1.0))
+    assert (found.standard_error, found.verdict) == (math.inf, "cannot tell")
 
 
 @pytest.mark.parametrize("others", [rows("s", "ABC", "ABC"), rows("t", "ABCD", "ABCD")])
 def test_different_questions_are_refused(others: pd.DataFrame) -> None:
     with pytest.raises(InputError, match="expected two evaluations of the same questions"):
         compare_accuracies(rows("s", "ABCD", "ABCD"), others)
+
+
+def test_a_question_that_stands_twice_is_refused() -> None:
+    table = rows("s", "ABCD", "ABCD")
+    twice = pd.concat([table, table])
+    with pytest.raises(InputError, match="8 rows, 4 of them for a question that another row has"):
+        compare_accuracies(table, twice)

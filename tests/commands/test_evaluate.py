@@ -126,6 +126,11 @@ def test_a_dry_run_counts_and_writes_nothing(
     status, text, _ = evaluate("perplexity", "--model", model, "--data", texts, "--dry-run")
     assert status == 0
     assert "documents  8" in text
+    planned = ("sharpness", "--model", model, "--data", texts, "--dry-run", "--json")
+    assert json.loads(evaluate(*planned)[1])["products_at_most"] == 2 * 50 + 8
+    fewer = json.loads(evaluate(*planned, "--no-dense-layers", "--trace-samples", "0")[1])
+    assert fewer["products_at_most"] == 50
+    assert (fewer["samples"], fewer["tokens"]) == (8, 8 * 48)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -268,6 +273,8 @@ def test_sharpness_of_texts(
     logged: list[tuple[Any, ...]] = []
     monkeypatch.setattr(one_model, "log_evaluation", lambda *found: logged.append(found))
     options = ("--batch-size", "2", "--max-iterations", "3", "--seed", "7", "--threads", "1")
+    planned = ("sharpness", "--model", model, "--data", texts, "--dry-run", "--json")
+    most = json.loads(evaluate(*planned, *options)[1])
     command = ("sharpness", "--model", model, "--data", texts, "--mlflow", "sqlite:///here.db")
     status, text, _ = evaluate(*command, *options)
     assert status == 0
@@ -279,6 +286,8 @@ def test_sharpness_of_texts(
     assert (content["rows"], content["settings"]["seed"]) == (None, 7)
     assert undocumented(content["result"]) == []
     assert content["result"]["samples"] == 2
+    assert content["result"]["products"] <= most["products_at_most"]
+    assert content["result"]["flops"] == pytest.approx(most["flops"], rel=0.15)
 
 
 def test_a_stored_checkpoint_brings_its_tokenizer(
@@ -363,7 +372,10 @@ def test_a_damaged_configuration_is_named(
             ["perplexity", "--model", "model", "--data", "x", "--against", "questions"],
             "expected the Parquet file beside the JSON",
         ),
-        (["harness", "--model", "model", "--tasks", "no_such_task"], "fix: "),
+        (
+            ["harness", "--model", "model", "--tasks", "no_such_task"],
+            "task 'no_such_task', expected a task of lm-evaluation-harness",
+        ),
         (["no-such-study"], "study 'no-such-study'"),
     ],
 )

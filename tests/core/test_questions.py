@@ -100,6 +100,23 @@ def test_hugging_faces_layout_holds_the_same(tmp_path: Path) -> None:
     assert read_questions(tmp_path / "algebra") == QUESTIONS[:7]
 
 
+def test_two_copies_of_a_set_are_refused(tmp_path: Path) -> None:
+    for copy in ("data", "backup"):
+        write_questions(tmp_path / "csv" / copy, QUESTIONS)
+        _write_hugging_face(tmp_path / "hub" / copy, "algebra", QUESTIONS[:7])
+    again = r"question 0 of algebra, dev: in .*(backup|data)/dev.*, and again in .*/dev.*, row 1"
+    with pytest.raises(InputError, match=again):
+        read_questions(tmp_path / "csv")
+    with pytest.raises(InputError, match=again):
+        read_questions(_tar(tmp_path / "m.tar.gz", _members(tmp_path / "csv")))
+    with pytest.raises(InputError, match=r"backup.*dev-0.*, and again .*data.*dev-0"):
+        read_questions(tmp_path / "hub")
+    rows = [{**asdict(one), "choices": list(one.choices)} for one in QUESTIONS[:1] * 2]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "m.parquet")
+    with pytest.raises(InputError, match=r"again in .*m\.parquet, row 2"):
+        read_questions(tmp_path / "m.parquet")
+
+
 def test_a_number_that_is_no_answer_is_named(tmp_path: Path) -> None:
     _write_hugging_face(tmp_path, "algebra", QUESTIONS[:7])
     path = tmp_path / "algebra" / "dev-00000-of-00002.parquet"

@@ -164,8 +164,26 @@ def test_scores_by_hand() -> None:
     assert result["constant_accuracy"] == pytest.approx(
         {"A": 1 / 3, "B": 1 / 3, "C": 1 / 3, "D": 0}
     )
+    spread = np.std([0.4, 0.5, 0.1], ddof=1)
+    assert result["correct_probability_standard_error"] == pytest.approx(spread / math.sqrt(3))
     assert result["bits_per_byte"] == pytest.approx(2 / math.log(2) / 4)
+    assert result["bits_per_byte_standard_error"] == 0.0
     assert (result["truncated"], result["truncated_questions"]) == (3, 0)
+
+
+def test_the_error_of_bits_per_byte_is_the_spread_over_sets_of_questions() -> None:
+    draw = np.random.default_rng(0)
+    no = np.zeros(400, dtype=np.bool_)
+
+    def asked_once() -> dict[str, float]:
+        size = draw.integers(2, 40, 400)
+        nats = size * draw.gamma(4, 0.2, 400)
+        return summarise(Answers(np.zeros((400, 4)), nats, size, no, no, no, no), asked("A" * 400))
+
+    found = [asked_once() for _ in range(500)]
+    spread = np.std([each["bits_per_byte"] for each in found], ddof=1)
+    errors = [each["bits_per_byte_standard_error"] for each in found]
+    assert np.mean(errors) == pytest.approx(spread, rel=0.1)
 
 
 def test_calibration_takes_a_letters_prior_out() -> None:
@@ -173,6 +191,7 @@ def test_calibration_takes_a_letters_prior_out() -> None:
     result = summarise(likelihoods(values), asked("ABCD"))
     assert result["accuracy"] == 0.25
     assert result["calibrated_accuracy"] == 1.0
+    assert result["calibrated_accuracy_standard_error"] == 0.0
 
 
 def test_an_interrupted_one_goes_on_to_the_same_numbers(
@@ -217,7 +236,7 @@ def test_another_evaluations_unfinished_work_is_not_used(
 
 def test_answers_that_are_not_numbers_name_the_question(make_inputs: Make, tmp_path: Path) -> None:
     inputs = make_inputs(broken=True)
-    with pytest.raises(JobError, match="question 0 of anatomy is not a number, and so on 3 of 3"):
+    with pytest.raises(JobError, match="question 0 of anatomy is no finite number, .* 3 of 3"):
         multiple_choice(MultipleChoiceSpec(shots=5), inputs, tmp_path, Placement())
 
 

@@ -172,7 +172,20 @@ def mmlu(
 @click.option("--micro-batch-size", type=click.IntRange(min=1), help="Samples at once.")
 @click.option("--max-iterations", default=50, show_default=True, type=click.IntRange(min=2))
 @click.option("--tolerance", default=1e-3, show_default=True, help="Relative, of eigenvalues.")
+@click.option(
+    "--trace-samples",
+    default=8,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Random vectors of the trace's estimate; 0: no trace.",
+)
+@click.option(
+    "--dense-layers/--no-dense-layers",
+    default=True,
+    help="The spectrum over the layers' weight matrices alone as well.",
+)
 @click.option("--seed", default=0, show_default=True, help="Decides batch and random vectors.")
+@_dry_run_option
 @evaluation_options("sharpness")
 def sharpness(
     work: Work,
@@ -180,6 +193,7 @@ def sharpness(
     tokenizer: Path | None,
     data: str,
     tokens_per_domain: int | None,
+    dry_run: bool,
     **options: Any,
 ) -> None:
     """Sharpness of the loss on held-out text: Hessian eigenvalues, trace, SAM.
@@ -190,9 +204,14 @@ def sharpness(
     from curricle.models import sharpness as job
 
     found = open_model(model, tokenizer)
+    spec = SharpnessSpec(**options, threads=work.threads)
+    if dry_run:
+        from curricle.models.loading import load_language_model
+
+        work.show(job.estimate(spec, load_language_model(found.path)), text.plan_text)
+        return
     work.check()
     held_out = held_out_dataset(data, found, tokens_per_domain, work.folder / "dataset")
-    spec = SharpnessSpec(**options, threads=work.threads)
     with work.running() as (folder, progress):
         inputs = _inputs(found, folder, validation=held_out)
         result = job.sharpness(spec, inputs, folder, work.placement, progress)

@@ -25,9 +25,17 @@ def multiple_choice_text(result: Mapping[str, Any]) -> str:
     predicted, constant = result["predicted_letters"], result["constant_accuracy"]
     lines = [
         ("accuracy", f"{percent(result['accuracy'])}{_interval(result)}"),
-        ("calibrated for letters", percent(result["calibrated_accuracy"])),
-        ("probability of the right letter", f"{result['correct_probability']:.4f}"),
-        ("bits per byte of the right answer", _number(result["bits_per_byte"])),
+        (
+            "calibrated for letters",
+            f"{percent(result['calibrated_accuracy'])}"
+            f" ± {percent(result['calibrated_accuracy_standard_error'])}",
+        ),
+        (
+            "probability of the right letter",
+            f"{result['correct_probability']:.4f}"
+            f" ± {result['correct_probability_standard_error']:.4f}",
+        ),
+        ("bits per byte of the right answer", _bits(result)),
         ("letters predicted", _letters({x: n / questions for x, n in predicted.items()})),
         ("always that letter", _letters(constant)),
         ("prompts cut to fit", f"{result['truncated']:,} of {questions:,}"),
@@ -143,8 +151,9 @@ def _letters(shares: Mapping[str, float]) -> str:
     return "  ".join(f"{letter} {percent(share)}" for letter, share in shares.items())
 
 
-def _number(value: float | None) -> str:
-    return "not known" if value is None else f"{value:.4f}"
+def _bits(result: Mapping[str, Any]) -> str:
+    bits, error = result["bits_per_byte"], result["bits_per_byte_standard_error"]
+    return "not known" if bits is None else f"{bits:.4f} ± {error:.4f}"
 
 
 def _error(entry: Mapping[str, Any]) -> str:

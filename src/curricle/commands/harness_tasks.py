@@ -36,11 +36,13 @@ def run_tasks(
             expected="a task of lm-evaluation-harness, or one in --include-path",
             fix="choose among those that lm-eval ls tasks lists",
         )
+    from curricle.core.tokenizer_file import vocabulary_size
     from curricle.models.harness import HarnessModel
     from curricle.models.loading import load_language_model
     from curricle.models.unfinished import Unfinished, identity_of
 
     loaded = load_language_model(model.path).to(placement.device)
+    loaded.check_vocabulary(vocabulary_size(model.tokenizer), "a tokenizer")
     words = model.tokenizer.to_str()
     identity = identity_of({"model": model.path}, words=words, end_of_text=model.end_of_text)
     unfinished = Unfinished(placement, identity, folder)

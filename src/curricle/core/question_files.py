@@ -105,6 +105,7 @@ def _read_shards(folder: Path) -> Iterator[Row]:
     files = [file for file in sorted(folder.rglob("*.parquet")) if _SHARD.fullmatch(file.name)]
     single = [file for file in files if file.parent.name != _ALL]
     counts: Counter[tuple[str, str]] = Counter()
+    _refuse_copies(single or files)
     for file in single or files:
         split = file.name.split("-")[0].replace("validation", "val")
         for number, cells in enumerate(_cells(file, HUGGING_FACE_COLUMNS), start=1):
@@ -114,6 +115,19 @@ def _read_shards(folder: Path) -> Iterator[Row]:
             letter = LETTERS[answer] if answer in range(len(LETTERS)) else answer
             placed = {"subject": subject, "split": split, "index": index, "answer": letter}
             yield Row(str(file), number, cells | placed)
+
+
+def _refuse_copies(files: Sequence[Path]) -> None:
+    """Rows have no index of their own there: a second copy would look like more questions."""
+    seen: dict[tuple[str, str], Path] = {}
+    for file in files:
+        first = seen.setdefault((file.parent.name, file.name), file)
+        if first != file:
+            raise InputError(
+                f"questions {first}, and again {file}",
+                expected="one copy of the set",
+                fix="name the folder of one copy",
+            )
 
 
 def _cells(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:

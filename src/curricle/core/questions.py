@@ -6,7 +6,7 @@ import re
 import tarfile
 import zlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def read_questions(path: Path) -> list[Question]:
             fix="correct the path",
         )
     try:
-        questions = [_question(row) for row in read_rows(path)]
+        questions = list(_distinct(read_rows(path)))
     except (OSError, EOFError, zlib.error, tarfile.TarError, pa.ArrowException) as error:
         raise InputError(
             f"questions {path}: {error}",
@@ -86,6 +86,23 @@ def write_questions(folder: Path, questions: Iterable[Question]) -> None:
             writer = csv.writer(stream, lineterminator="\n")
             for one in sorted(members, key=lambda member: member.index):
                 writer.writerow([one.question, *one.choices, one.answer])
+
+
+def _distinct(rows: Iterable[Row]) -> Iterator[Question]:
+    """Their questions. Raises InputError for a place in a subject that two of them claim."""
+    files: dict[tuple[str, str, int], str] = {}
+    for row in rows:
+        question = _question(row)
+        key = (question.subject, question.split, question.index)
+        if key in files:
+            raise InputError(
+                f"question {question.index} of {question.subject}, {question.split}: in "
+                f"{files[key]}, and again in {row.place}, row {row.number}",
+                expected="one copy of the set",
+                fix="name the folder of one copy, or drop the other rows",
+            )
+        files[key] = row.place
+        yield question
 
 
 def _question(row: Row) -> Question:
