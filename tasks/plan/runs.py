@@ -13,6 +13,9 @@ from curricle.tasks.plan.preparation import Preparation
 from curricle.tasks.train import TrainingStep
 
 RANDOM = "random"
+# Proxies read orders of the study's seeds. Targets that judge their ranking read others: with the
+# same samples both would share the luck of the draw, and seem to agree.
+_FIRST_ORDER_OF_TUNED_TARGETS = 1000
 
 
 class Runs:
@@ -70,10 +73,14 @@ class Runs:
     def tuned_target(
         self, stage: str, sweep: Sweep, recipe: str, setting: Setting, seed: int
     ) -> TrainingStep:
-        """A target on a recipe, in the recipe's own order, at one of the settings tried for it."""
+        """A target on a recipe, in the recipe's own order, at one of the settings tried for it.
+
+        It reads another order than any proxy.
+        """
         assert sweep.target is not None
         settings = sweep.target.at(setting)
-        order = self.orders.of_recipe(recipe, self._samples(settings), seed)
+        draw = _FIRST_ORDER_OF_TUNED_TARGETS + seed
+        order = self.orders.of_recipe(recipe, self._samples(settings), draw)
         run = self._run(stage, recipe, settings, setting.learning_rate, seed, order)
         return replace(run, variant=sweep.name)
 

@@ -235,6 +235,15 @@ def test_tuned_targets_are_run_again_on_seeds_that_had_no_part_in_it(tiny_study:
     assert not {run.training.seed for run in fresh} & {run.training.seed for run in tuning}
 
 
+def test_tuned_targets_read_no_proxys_order(tiny_study: Path) -> None:
+    plan = make_plan(tiny_study, TUNED)
+    targets = [*plan.target.tuning_runs(), *plan.target.tuned_runs(Store("nowhere", create=False))]
+    proxies = [run for ranking in plan.rankings for run in ranking.runs()]
+    orders = fingerprints([run.order for run in proxies])
+    assert orders
+    assert not orders & fingerprints([run.order for run in targets])
+
+
 def test_the_band_takes_candidates_and_measures_curvature_once(tiny_study: Path) -> None:
     plan = make_plan(tiny_study, BAND)
     assert {run.recipe for run in plan.band.runs} == {"untouched", "exact-dedup"}
