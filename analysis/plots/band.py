@@ -1,6 +1,6 @@
 """The figure about learning rates: loss, agreement and rounding over the rates that were tried."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,7 +13,8 @@ _HEIGHT = 150.0
 _LEFT = 60.0
 _RIGHT = 150.0
 
-Fact = Callable[[RateFacts], float | None]
+# By name: what is drawn of each rate, and its colour.
+Lines = Mapping[str, tuple[Callable[[RateFacts], float | None], str]]
 
 
 def band_figure(band: UsableBand) -> Figure:
@@ -24,15 +25,21 @@ def band_figure(band: UsableBand) -> Figure:
     """
     figure = style.new_figure(style.WIDTH, 3 * (_HEIGHT + 56) + 10)
     losses, agreements, still = (_panel(figure, place, band) for place in range(3))
-    _line(losses, band, lambda item: item.loss, style.INK, "loss")
+    _lines(losses, band, {"loss": (lambda item: item.loss, style.INK)})
     style.title(losses, "Held-out loss, mean over recipes and seeds, in nats")
-    _line(agreements, band, lambda item: item.seed_agreement, style.ACCENT, "between seeds")
-    _line(agreements, band, lambda item: item.next_agreement, style.MUTED, "with the next rate")
     agreements.set_ylim(-1.05, 1.05)
+    agreement: Lines = {
+        "between seeds": (lambda item: item.seed_agreement, style.ACCENT),
+        "with the next rate": (lambda item: item.next_agreement, style.MUTED),
+    }
+    _lines(agreements, band, agreement)
     style.title(agreements, "Rank agreement (Spearman)")
-    _line(still, band, lambda item: item.still_fp32, style.INK, "fp32")
-    _line(still, band, lambda item: item.still_bf16, style.MUTED, "bf16")
     still.set_ylim(-0.05, 1.05)
+    rounding: Lines = {
+        "fp32": (lambda item: item.still_fp32, style.INK),
+        "bf16": (lambda item: item.still_bf16, style.MUTED),
+    }
+    _lines(still, band, rounding)
     style.title(still, "Share of weights that an update doesn't move")
     return figure
 
@@ -56,8 +63,13 @@ def _panel(figure: Figure, place: int, band: UsableBand) -> Axes:
     return axes
 
 
-def _line(axes: Axes, band: UsableBand, fact: Fact, colour: str, label: str) -> None:
-    points = [(item.rate, value) for item in band.rates if (value := fact(item)) is not None]
-    if points:
-        axes.plot(*zip(*points, strict=True), "o-", color=colour, markersize=4, linewidth=1.4)
-        style.write(axes, *points[-1], label, align="left", offset=8)
+def _lines(axes: Axes, band: UsableBand, lines: Lines) -> None:
+    """Each fact over the rates that have it, named right of the panel at the height of its end."""
+    ends = {}
+    for name, (fact, colour) in lines.items():
+        points = [(item.rate, value) for item in band.rates if (value := fact(item)) is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), "o-", color=colour, markersize=4, linewidth=1.4)
+            ends[name] = points[-1][1]
+    colours = {name: colour for name, (_, colour) in lines.items()}
+    style.name_ends(axes, band.rates[-1].rate, ends, colours)

@@ -1,5 +1,6 @@
 """A table drawn as coloured cells: blue below zero, vermilion above, fading towards zero."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from curricle.analysis.plots import style
 
 _ROW = 22.0
 _COLUMN = 92.0
+_LABEL_CHARACTERS = 15
+_LINE = 14.0
 _MOST_ROWS_WITH_TEXT = 60
 
 
@@ -38,12 +41,13 @@ def cells_figure(
     row_height = _ROW * 0.7 if dense else _ROW
     left = style.label_width(row_labels)
     width, height = _COLUMN * len(column_labels), row_height * len(row_labels)
-    figure = style.new_figure(left + width + 10, height + 62)
-    axes = style.panel(figure, left, 54, width, height)
+    labels = [textwrap.fill(style.plain(label), _LABEL_CHARACTERS) for label in column_labels]
+    more = _LINE * max((label.count("\n") for label in labels), default=0)
+    figure = style.new_figure(left + width + 10, height + 62 + more)
+    axes = style.panel(figure, left, 54 + more, width, height)
     style.rows(axes, row_labels)
     axes.set_xlim(-0.5, len(column_labels) - 0.5)
     axes.spines["bottom"].set_visible(False)
-    labels = [style.plain(label) for label in column_labels]
     axes.set_xticks(range(len(column_labels)), labels, fontsize=style.SMALL)
     axes.tick_params(axis="x", length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     for row, cells in enumerate(grid):
@@ -52,7 +56,7 @@ def cells_figure(
                 axes.add_patch(_patch(row, column, cell.value / (scale or 1.0)))
                 if not dense:
                     style.write(axes, column, row, cell.text, bold=cell.bold)
-    style.title(axes, title, pad=28)
+    style.title(axes, title, pad=28 + more)
     return figure
 
 

@@ -72,7 +72,10 @@ def curves_figure(curves: pd.DataFrame, control: str, curricula: Sequence[str]) 
         axes.spines["left"].set_color(style.FAINT)
         axes.set_xlabel("tokens", fontsize=style.SMALL, color=style.MUTED)
         style.title(axes, text)
-    _end_labels(change, means, control if control in arms else arms[0], tokens[-1], marks)
+    zero = control if control in arms else arms[0]
+    ends = {arm: float(means[arm].iloc[-1] - means[zero].iloc[-1]) for arm in arms}
+    colours = {arm: colour for arm, (colour, _) in marks.items()}
+    style.name_ends(change, tokens[-1], ends, colours, lines=13)
     return figure
 
 
@@ -125,21 +128,3 @@ def line_styles(
     marks = {control: (style.INK, "-")}
     marks |= {arm: (style.ACCENT, _DASHES[i % 4]) for i, arm in enumerate(curricula)}
     return marks | {arm: (style.MUTED, _DASHES[1 + i % 3]) for i, arm in enumerate(others)}
-
-
-def _end_labels(
-    axes: Axes,
-    means: pd.DataFrame,
-    control: str,
-    at: float,
-    marks: Mapping[str, tuple[str, str]],
-) -> None:
-    """Names at the curves' ends, pushed apart until they don't overlap."""
-    ends = (means - means[[control]].to_numpy()).iloc[-1].sort_values()
-    low, high = axes.get_ylim()
-    gap, floor = (high - low) / 13, low
-    for arm, end in ends.items():
-        place = max(float(end), floor)
-        colour = marks[str(arm)][0]
-        style.write(axes, at, place, str(arm), colour=colour, align="left", offset=6)
-        floor = place + gap

@@ -65,19 +65,10 @@ def sharpness_curves_figure(
         axes.set_xlabel("tokens", fontsize=style.SMALL, color=style.MUTED)
         style.title(axes, name)
         if index:
-            _name_ends(axes, means, {arm: colour for arm, (colour, _) in marks.items()})
+            ends = {str(arm): float(end) for arm, end in means.iloc[-1].items()}
+            colours = {arm: colour for arm, (colour, _) in marks.items()}
+            style.name_ends(axes, float(means.index[-1]), ends, colours)
     return figure
-
-
-def _name_ends(axes: Axes, means: pd.DataFrame, colours: Mapping[str, str]) -> None:
-    """Names at the curves' ends, pushed apart until they don't overlap."""
-    low, high = axes.get_ylim()
-    place = low
-    for arm, end in means.iloc[-1].sort_values().items():
-        place = max(float(end), place)
-        at = float(means.index[-1])
-        style.write(axes, at, place, str(arm), colour=colours[str(arm)], align="left", offset=6)
-        place += (high - low) / 11
 
 
 def _at_the_end(rows: pd.DataFrame) -> pd.DataFrame:

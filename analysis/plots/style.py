@@ -113,6 +113,21 @@ def write(
     )
 
 
+def name_ends(
+    axes: Axes, at: float, ends: Mapping[str, float], colours: Mapping[str, str], *, lines: int = 11
+) -> None:
+    """Names of curves right of `at`, where they end, pushed apart until they don't overlap.
+
+    `lines` of text fit into the panel's height, whose limits have to be set before.
+    """
+    low, high = axes.get_ylim()
+    place = low
+    for name, end in sorted(ends.items(), key=lambda item: item[1]):
+        place = max(end, place)
+        write(axes, at, place, name, colour=colours[name], align="left", offset=6)
+        place += (high - low) / lines
+
+
 def plain(text: str) -> str:
     """`text` kept from being read as a formula: a name may hold dollar signs."""
     return text.replace("$", r"\$")

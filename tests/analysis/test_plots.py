@@ -1,17 +1,22 @@
 """Figures: deterministic, embeddable, and drawn for every shape of study."""
 
+import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from curricle.analysis import plots
 from curricle.analysis.content import ReportContent
+from curricle.analysis.plots import style
+from curricle.analysis.plots.cells import Cell, cells_figure
 from curricle.analysis.plots.perplexity import perplexity_figure
 from curricle.analysis.ranking import rank
 
@@ -120,3 +125,34 @@ def test_rankings_of_other_recipes_are_drawn_side_by_side(content: ReportContent
     alone = replace(content, standard=None)
     svg = plots.to_svg(plots.rank_flow_figure(alone.rankings()), "flow")
     assert "minhash-dedup" in svg
+
+
+def overlapping(figure: Figure, texts: Sequence[Text]) -> list[tuple[str, str]]:
+    """Pairs of texts that are drawn one over the other."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    boxes = [(text.get_text(), text.get_window_extent(canvas.get_renderer())) for text in texts]
+    return [
+        (one, other)
+        for (one, box), (other, next_box) in itertools.combinations(boxes, 2)
+        if box.overlaps(next_box)
+    ]
+
+
+def test_names_of_curves_that_end_together_stand_apart() -> None:
+    figure = style.new_figure(500, 250)
+    axes = style.panel(figure, 50, 20, 300, 150)
+    axes.set_ylim(0, 1)
+    ends = {"bf16": 0.01, "fp32": 0.0, "loss": 0.02}
+    style.name_ends(axes, 1.0, ends, dict.fromkeys(ends, style.INK))
+    assert overlapping(figure, axes.texts) == []
+    assert [text.get_text() for text in axes.texts] == ["fp32", "bf16", "loss"]
+
+
+def test_long_names_of_columns_are_broken() -> None:
+    names = [f"rate 3e-3, stopped at {50176 * step}" for step in range(1, 8)]
+    grid = [[Cell(value=0.5, text="0.50") for _ in names] for _ in range(3)]
+    figure = cells_figure(["average", "ArXiv", "Books"], names, grid, 1.0, "Spearman correlation")
+    (axes,) = figure.axes
+    titles = [axes.title, axes._left_title]  # type: ignore[attr-defined]
+    assert overlapping(figure, [*axes.get_xticklabels(), *titles]) == []
