@@ -13,6 +13,7 @@ _ROW = 22.0
 _COLUMN = 92.0
 _LABEL_CHARACTERS = 15
 _LINE = 14.0
+_POINTS = 0.75
 _MOST_ROWS_WITH_TEXT = 60
 
 
@@ -56,7 +57,7 @@ def cells_figure(
                 axes.add_patch(_patch(row, column, cell.value / (scale or 1.0)))
                 if not dense:
                     style.write(axes, column, row, cell.text, bold=cell.bold)
-    style.title(axes, title, pad=28 + more)
+    style.title(axes, title, pad=28 + _POINTS * more)
     return figure
 
 
