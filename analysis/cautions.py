@@ -1,6 +1,6 @@
 """Failure signatures: named warnings, each explained in one sentence."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from curricle.analysis.observations import seed_agreement, value_matrix
-from curricle.core.bootstrap import LEAST_DOCUMENTS
+from curricle.core.bootstrap import LEAST_DOCUMENTS, Interval
 
 Floats = npt.NDArray[np.float64]
 
@@ -118,18 +118,36 @@ def seed_caution(agreement: float | None) -> Caution | None:
     )
 
 
-def agreement_caution(method: str, spearman: float | None, most: float | None) -> Caution | None:
-    """For a method whose ranking says little about the target's; `most` is the target's ceiling."""
-    if spearman is None or spearman >= MINIMUM_RHO:
+def agreement_caution(
+    method: str, spearman: Interval | None, ceiling: Interval | None
+) -> Caution | None:
+    """For a method whose ranking says little about the target's.
+
+    `spearman` is its correlation with the target's ranking, `ceiling` the one that a perfect method
+    would have in spite of the target's noise.
+    """
+    if spearman is None or spearman.value >= MINIMUM_RHO:
         return None
-    text = f"{method} agrees with the target by rho = {spearman:.2f} only"
-    if most is not None and most < MINIMUM_RHO:
+    text = f"{method} agrees with the target by rho = {spearman.value:.2f} only, "
+    if ceiling is not None and noise_may_explain(spearman, ceiling):
         text += (
-            f", but its own noise keeps any method below {most:.2f}: give the target more seeds."
+            "and the target's own noise, which keeps any method to about "
+            f"{ceiling.value:.2f}, may be why: give the target more seeds."
         )
     else:
-        text += f", less than {MINIMUM_RHO}: don't choose a recipe by it."
+        text += f"less than {MINIMUM_RHO}: the rankings disagree, don't choose a recipe by it."
     return Caution(name="low-agreement", recipes=(), text=text)
+
+
+def noise_may_explain(spearman: Interval, ceiling: Interval) -> bool:
+    """Whether the target's noise alone may keep a method's `spearman` below what is asked for.
+
+    That takes a ceiling that may be as low, and a correlation that may be as high as the ceiling.
+    Without an interval over recipes the correlation itself must be.
+    """
+    most = spearman.value if spearman.high is None else spearman.high
+    least = ceiling.value if ceiling.low is None else ceiling.low
+    return least < MINIMUM_RHO and most >= least
 
 
 def bad_control_caution(recipe: str, *, last: bool, worse: bool) -> Caution | None:
@@ -148,14 +166,20 @@ def bad_control_caution(recipe: str, *, last: bool, worse: bool) -> Caution | No
 
 
 def movement_cautions(
-    table: pd.DataFrame, initial_losses: Mapping[int, float], *, lower_is_better: bool = True
+    table: pd.DataFrame,
+    initial_losses: Mapping[int, float],
+    candidates: Collection[str],
+    *,
+    lower_is_better: bool = True,
 ) -> tuple[Caution, ...]:
     """Recipes whose proxies have not moved, from columns recipe, seed, value.
 
     `initial_losses` is the loss of the untrained model per seed: the same for all recipes. Where
-    the seeds rank the recipes alike they have moved, however little: a tiny rate needs no more.
+    the seeds rank the `candidates` alike they have moved, however little: a tiny rate needs no
+    more. A control would make any seeds look alike.
     """
-    agreement = seed_agreement(value_matrix(table, "recipe"))
+    matrix = value_matrix(table, "recipe")
+    agreement = seed_agreement(matrix[matrix.index.isin(candidates)])
     if agreement is not None and agreement >= MINIMUM_SEED_AGREEMENT:
         return ()
     start = table["seed"].map(initial_losses)

@@ -5,9 +5,11 @@ all arms (with three seeds a pair's own would have two degrees of freedom). Wher
 plainly not equally noisy (Bartlett's test, p < 0.01) each comparison keeps the variance of its own
 paired differences. Intervals and p-values are simultaneous over all comparisons asked for
 (single-step max-t: Dunnett's test if all are against one control), and over domains by Bonferroni.
+
+Shape suffixes: K comparisons, R arms, S seeds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,7 +27,6 @@ from curricle.analysis.verdicts import Verdict, optional, optional_int, verdict_
 from curricle.core.errors import InputError
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 _UNEQUAL = 0.01
 
@@ -57,6 +58,15 @@ class Comparison:
     pooled: bool
     confidence: float
     lower_is_better: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """A question: `arm` against the mean of others with `weights` that sum to 1, the `control`."""
+
+    arm: str
+    control: str
+    weights: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,22 @@ def compare_arms(
     return average + tuple(item for group in single for item in group)
 
 
+def compare_contrasts(
+    table: pd.DataFrame,
+    asked: Sequence[Contrast],
+    *,
+    lower_is_better: bool = True,
+    confidence: float = 0.95,
+) -> tuple[Comparison, ...]:
+    """Answer all of `asked`, jointly, by the mean over domains.
+
+    `table` is one of `compare_arms`; all its arms share the error variance, asked about or not.
+    What names an arm without a value is left out. Raises InputError as `compare_arms` does.
+    """
+    check_confidence(confidence)
+    return _judge(value_matrix(table, "arm"), asked, AVERAGE, lower_is_better, confidence)
+
+
 def _compare(
     matrix: pd.DataFrame,
     control: str,
@@ -114,30 +140,47 @@ def _compare(
     lower_is_better: bool,
     confidence: float,
 ) -> tuple[Comparison, ...]:
+    names = [str(name) for name in matrix.dropna(how="all").index]
+    _check_arms(names, control)
+    pairs = dict.fromkeys([*((name, control) for name in names if name != control), *also])
+    asked = [Contrast(arm=arm, control=other, weights={other: 1.0}) for arm, other in pairs]
+    return _judge(matrix, asked, domain, lower_is_better, confidence)
+
+
+def _judge(
+    matrix: pd.DataFrame,
+    asked: Sequence[Contrast],
+    domain: str,
+    lower_is_better: bool,
+    confidence: float,
+) -> tuple[Comparison, ...]:
     matrix = matrix.dropna(how="all").dropna(how="all", axis="columns")
     names = [str(name) for name in matrix.index]
-    _check_arms(names, control)
-    asked = [(name, control) for name in names if name != control]
-    asked += [pair for pair in also if set(pair) <= set(names) and pair not in asked]
+    asked = [item for item in asked if {item.arm, *item.weights} <= set(names)]
+    if not asked:
+        return ()
     values = matrix.to_numpy(dtype=float)
-    arms, others = (np.array([names.index(pair[side]) for pair in asked]) for side in (0, 1))
+    arms = np.array([names.index(item.arm) for item in asked])
+    controls_KR = np.array([[item.weights.get(name, 0.0) for name in names] for item in asked])
+    selector_KR = np.eye(len(names))[arms] - controls_KR
     fit = fit_additive(values)
-    difference = fit.means[arms] - fit.means[others]
-    inference = _inference(values, fit, arms, others, confidence)
+    difference = selector_KR @ fit.means
+    by_seed = _weighted(selector_KR, values)
+    inference = _inference(values, fit, selector_KR, confidence)
     return tuple(
         Comparison(
-            arm=asked[k][0],
-            control=asked[k][1],
+            arm=asked[k].arm,
+            control=asked[k].control,
             domain=domain,
             arm_mean=float(fit.means[arms[k]]),
-            control_mean=float(fit.means[others[k]]),
+            control_mean=float(controls_KR[k] @ fit.means),
             difference=float(difference[k]),
             low=optional(difference[k] - inference.margin[k]),
             high=optional(difference[k] + inference.margin[k]),
             p_value=optional(inference.p_values[k]),
             verdict=verdict_of(difference[k], inference.margin[k], lower_is_better=lower_is_better),
             seeds=tuple(str(seed) for seed in matrix.columns),
-            seed_differences=tuple(map(optional, values[arms[k]] - values[others[k]])),
+            seed_differences=tuple(map(optional, by_seed[k])),
             seeds_to_settle=optional_int(inference.seeds_to_settle[k]),
             pooled=inference.pooled,
             confidence=confidence,
@@ -147,16 +190,23 @@ def _compare(
     )
 
 
+def _weighted(selector_KR: Floats, values_RS: Floats) -> Floats:
+    """Each contrast by seed, (K, S); NaN where an arm that has a weight has no value."""
+    present_RS = np.isfinite(values_RS)
+    complete_KS = (selector_KR != 0) @ ~present_RS == 0
+    return np.where(complete_KS, selector_KR @ np.where(present_RS, values_RS, 0.0), np.nan)
+
+
 def _inference(
-    values: Floats, fit: AdditiveFit, arms: Ints, others: Ints, confidence: float
+    values: Floats, fit: AdditiveFit, selector_KR: Floats, confidence: float
 ) -> _Inference:
     if fit.blocked and _unequal_noise(values, fit):
-        found = _separate(values, arms, others, confidence)
+        found = _separate(_weighted(selector_KR, values), confidence)
     else:
-        found = _pooled(fit, arms, others, confidence)
-    difference = np.abs(fit.means[arms] - fit.means[others])
-    runs = np.isfinite(values).sum(axis=1)
-    more = np.maximum(found.seeds_to_settle, np.minimum(runs[arms], runs[others]) + 1.0)
+        found = _pooled(fit, selector_KR, confidence)
+    difference = np.abs(selector_KR @ fit.means)
+    runs = np.where(selector_KR != 0, np.isfinite(values).sum(axis=1), np.inf).min(axis=1)
+    more = np.maximum(found.seeds_to_settle, runs + 1.0)
     return replace(found, seeds_to_settle=np.where(difference <= found.margin, more, np.nan))
 
 
@@ -168,15 +218,13 @@ def _unequal_noise(values: Floats, fit: AdditiveFit) -> bool:
     return bool(bartlett(*groups).pvalue < _UNEQUAL)
 
 
-def _pooled(fit: AdditiveFit, arms: Ints, others: Ints, confidence: float) -> _Inference:
+def _pooled(fit: AdditiveFit, selector_KR: Floats, confidence: float) -> _Inference:
     """One error variance for all arms; max-t over the correlated comparisons."""
-    difference = fit.means[arms] - fit.means[others]
-    undefined = np.full(len(arms), np.nan)
+    difference = selector_KR @ fit.means
+    undefined = np.full(len(difference), np.nan)
     if fit.variance is None:
         return _Inference(undefined, undefined, undefined, pooled=True)
-    selector = np.zeros((len(arms), len(fit.means)))
-    selector[np.arange(len(arms)), arms], selector[np.arange(len(arms)), others] = 1.0, -1.0
-    covariance = selector @ fit.covariance @ selector.T
+    covariance = selector_KR @ fit.covariance @ selector_KR.T
     scale = np.sqrt(np.diag(covariance))
     family = contrasts(covariance / np.outer(scale, scale))
     error = scale * np.sqrt(fit.variance)
@@ -184,8 +232,11 @@ def _pooled(fit: AdditiveFit, arms: Ints, others: Ints, confidence: float) -> _I
         statistics = np.where(difference == 0.0, 0.0, np.abs(difference) / error)
     seeds = np.arange(2.0, SEED_CAP + 1)
     df = (seeds - 1) * (len(fit.means) - 1 if fit.blocked else len(fit.means))
-    threshold = family.criticals(df, confidence) * np.sqrt(2 * fit.variance / seeds)
-    needed = smallest_sufficient(np.abs(difference), threshold) if fit.variance else undefined
+    threshold = family.criticals(df, confidence) * np.sqrt(fit.variance / seeds)
+    length = np.sqrt((selector_KR**2).sum(axis=1))
+    needed = (
+        smallest_sufficient(np.abs(difference) / length, threshold) if fit.variance else undefined
+    )
     return _Inference(
         margin=error * family.critical(fit.degrees_of_freedom, confidence),
         p_values=family.p_values(statistics, fit.degrees_of_freedom),
@@ -194,19 +245,20 @@ def _pooled(fit: AdditiveFit, arms: Ints, others: Ints, confidence: float) -> _I
     )
 
 
-def _separate(values: Floats, arms: Ints, others: Ints, confidence: float) -> _Inference:
+def _separate(differences_KS: Floats, confidence: float) -> _Inference:
     """Each comparison's own paired t, Bonferroni over the comparisons."""
-    tail = (1 - confidence) / (2 * len(arms))
+    count = len(differences_KS)
+    tail = (1 - confidence) / (2 * count)
     seeds = np.arange(2.0, SEED_CAP + 1)
-    margin, p_values, needed = np.full((3, len(arms)), np.nan)
-    for k, row in enumerate(values[arms] - values[others]):
+    margin, p_values, needed = np.full((3, count), np.nan)
+    for k, row in enumerate(differences_KS):
         paired = row[np.isfinite(row)]
         if len(paired) < 2:
             continue
         error = paired.std(ddof=1) / np.sqrt(len(paired))
         margin[k] = student.ppf(1 - tail, len(paired) - 1) * error
         raw = 2 * student.sf(abs(paired.mean()) / max(error, 1e-300), len(paired) - 1)
-        p_values[k] = np.clip(raw * len(arms), SMALLEST_P, 1.0)
+        p_values[k] = np.clip(raw * count, SMALLEST_P, 1.0)
         threshold = student.ppf(1 - tail, seeds - 1) * paired.std(ddof=1) / np.sqrt(seeds)
         needed[k] = smallest_sufficient(np.array([abs(paired.mean())]), threshold)[0]
     return _Inference(margin, p_values, needed, pooled=False)

@@ -129,11 +129,12 @@ class ReportContent:
         return {place: ranking for place, ranking in places.items() if ranking}
 
     def all_cautions(self) -> tuple[tuple[str, Caution], ...]:
-        """(place, caution): those given, with an empty place, then those of the rankings.
+        """(place, caution): those given and those about methods, without a place, then rankings'.
 
         The rankings per domain repeat what the overall ones say and are left out.
         """
-        given = [("", caution) for caution in self.cautions]
+        judged = self.check.methods.cautions if self.check and self.check.methods else ()
+        given = [("", caution) for caution in (*self.cautions, *judged)]
         found = [
             (place, caution)
             for place, ranking in self.rankings().items()

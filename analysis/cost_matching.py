@@ -5,17 +5,22 @@ that reads (1 + s) times the tokens. What that one would have lost is read off a
 logarithm of the tokens, through two runs of the same seed: the random order itself and a longer one
 of `factor` times the tokens, each under its own full schedule. Beyond the longer run the line is
 extrapolated, which is said.
+
+What that one would have lost is a weighted mean of two arms: all comparisons, of every curriculum
+by every basis with every control, are contrasts of one model of the arms, and hold jointly.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log
 
 import pandas as pd
 
-from curricle.analysis.comparison import Comparison, compare_arms
+from curricle.analysis.comparison import Comparison, Contrast, compare_contrasts
+from curricle.analysis.observations import value_matrix
 
-_KEYS = ["seed", "domain"]
+Shares = Mapping[str, Mapping[str, float]]
+"""What curricula cost, by curriculum and basis, as shares of a target run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,44 +39,41 @@ class EqualCost:
 
 def compare_at_equal_cost(
     table: pd.DataFrame,
-    shares: Mapping[str, Mapping[str, float]],
+    shares: Mapping[str, Shares],
     *,
-    control: str,
     longer: str,
     factor: float,
+    confidence: float = 0.95,
 ) -> tuple[EqualCost, ...]:
-    """One comparison for each curriculum and basis of `shares`; without the longer arm none.
+    """One comparison for each control, curriculum and basis of `shares`, all of which hold jointly.
 
-    `table` has columns arm, seed, domain, value; `shares` the cost by curriculum and basis, as a
-    share of a target run.
+    `table` has columns arm, seed, domain, value. `longer` is the pattern of the arm that reads
+    `factor` times the tokens of a control, such as `{}-longer`. Where one of the arms is missing
+    nothing is said.
     """
-    return tuple(_compare(table, shares, control, longer, factor))
+    have = set(value_matrix(table, "arm").dropna(how="all").index)
+    asked = [
+        (basis, share, Contrast(arm=curriculum, control=control, weights=weights))
+        for control, mine in shares.items()
+        for curriculum, by_basis in mine.items()
+        for basis, share in by_basis.items()
+        for weights in [_weights(control, longer.format(control), log(1 + share) / log(factor))]
+        if have.issuperset((curriculum, *weights))
+    ]
+    if not asked:
+        return ()
+    found = compare_contrasts(table, [item for *_, item in asked], confidence=confidence)
+    return tuple(
+        EqualCost(
+            curriculum=comparison.arm,
+            basis=basis,
+            share=share,
+            comparison=comparison,
+            is_extrapolated=share > factor - 1,
+        )
+        for (basis, share, _), comparison in zip(asked, found, strict=True)
+    )
 
 
-def _compare(
-    table: pd.DataFrame,
-    shares: Mapping[str, Mapping[str, float]],
-    control: str,
-    longer: str,
-    factor: float,
-) -> Iterator[EqualCost]:
-    losses = {str(arm): rows.set_index(_KEYS)["value"] for arm, rows in table.groupby("arm")}
-    if control not in losses or longer not in losses:
-        return
-    for curriculum, by_basis in shares.items():
-        if curriculum not in losses:
-            continue
-        for basis, share in by_basis.items():
-            weight = log(1 + share) / log(factor)
-            matched = losses[control] + weight * (losses[longer] - losses[control])
-            arms = {curriculum: losses[curriculum], control: matched}
-            parts = [values.reset_index().assign(arm=arm) for arm, values in arms.items()]
-            long = pd.concat(parts).dropna()
-            found = next(item for item in compare_arms(long, control) if item.domain == "average")
-            yield EqualCost(
-                curriculum=curriculum,
-                basis=basis,
-                share=share,
-                comparison=found,
-                is_extrapolated=share > factor - 1,
-            )
+def _weights(control: str, longer: str, weight: float) -> dict[str, float]:
+    return {control: 1 - weight, longer: weight}

@@ -112,19 +112,24 @@ def costs_of(results: pd.DataFrame) -> Costs:
     return Costs(stages=tuple(found))
 
 
-def scoring_charge(results: pd.DataFrame, curriculum: str) -> ScoringCharge | None:
+def scoring_charge(
+    results: pd.DataFrame, curriculum: str, given_flops: float | None = None
+) -> ScoringCharge | None:
     """What scoring costs a target run under `curriculum`.
 
     Scoring runs name the curriculum they serve, or none (an empty string) if they serve all. Every
     seed of the target has its own scoring proxy, so the charge is the mean over scoring seeds of
-    the FLOPs per seed. None where the study scored nothing or trained no target.
+    the FLOPs per seed; or it is `given_flops`, those of another study's scores. None where nothing
+    was spent on scores or no target was trained.
     """
     runs = _runs(results)
     scoring = runs[(runs["stage"] == "scoring") & runs["curriculum"].isin([curriculum, ""])]
     target = runs[(runs["stage"] == "target") & (runs["curriculum"] == curriculum)]
-    if not len(scoring) or not len(target) or not float(target["flops"].sum()):
+    flops = given_flops
+    if flops is None and len(scoring):
+        flops = float(scoring.groupby("seed")["flops"].sum().mean())
+    if not flops or not len(target) or not float(target["flops"].sum()):
         return None
-    flops = float(scoring.groupby("seed")["flops"].sum().mean())
     per_token = float(target["flops"].sum()) / int(target["tokens"].sum())
     tokens = round(float(target["tokens"].mean()))
     return ScoringCharge(

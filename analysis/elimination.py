@@ -5,13 +5,15 @@ surely better; the others get more seeds, all of them the same ones. The true be
 dropped with a probability of at most 1 - confidence: to drop it, its mean must exceed another's by
 more than Dunnett's one-sided critical value, and the error is divided evenly over the looks
 (Bonferroni). The critical value stays that of all recipes although fewer are left, which is on the
-safe side. After Even-Dar, Mannor & Mansour (2006), with intervals for normal noise of unknown size
-in place of Hoeffding's, which would need a bound on the losses.
+safe side. Controls have no part in it: each gets the seeds of the candidates until one of them is
+surely better than it, which is all that a control is there to show. After Even-Dar, Mannor &
+Mansour (2006), with intervals for normal noise of unknown size in place of Hoeffding's, which would
+need a bound on the losses.
 
 Shape suffixes: R recipes, S seeds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,21 +90,36 @@ def next_round(
     costs: Mapping[str, float],
     left: float,
     rule: Rule | None = None,
+    *,
+    controls: Collection[str] = (),
 ) -> Round | None:
-    """The next runs that `left` pays for; None once a single recipe, the last look or no money is
-    left.
+    """The next runs that `left` pays for; None once a single candidate, the last look or no money
+    is left.
 
     `values` has for each recipe one number per seed asked for so far (NaN for a failed run, nothing
-    for a dropped recipe's later seeds), `costs` the price of one run of it. All recipes that can
-    still be the best get the same seeds, or none does. Raises InputError if the first round is too
-    expensive, or a recipe has no positive price.
+    for a dropped recipe's later seeds), `costs` the price of one run of it. All candidates that can
+    still be the best get the same seeds, or none does; so do those of the `controls` that no
+    candidate surely beats. Raises InputError if the first round is too expensive, or a recipe has
+    no positive price.
     """
     rule = rule or Rule()
     check_costs(list(values), costs)
-    values_RS = _matrix(values)
-    alive = survivors(values_RS, rule)
-    staying = tuple(name for name, lives in zip(values, alive, strict=True) if lives)
-    return round_of(staying, values_RS.shape[1], costs, left, rule)
+    done = max(map(len, values.values()))
+    candidates = {name: values[name] for name in values if name not in controls}
+    staying = _staying(candidates, rule)
+    if done and len(staying) == 1:
+        return None
+    for name in values.keys() - candidates.keys():
+        if name in _staying({**candidates, name: values[name]}, rule):
+            staying.add(name)
+    ordered = tuple(name for name in values if name in staying)
+    return round_of(ordered, done, costs, left, rule)
+
+
+def _staying(values: Mapping[str, Sequence[float]], rule: Rule) -> set[str]:
+    """The recipes of `values` that can still be the best of them."""
+    alive = survivors(_matrix(values), rule)
+    return {name for name, lives in zip(values, alive, strict=True) if lives}
 
 
 def round_of(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from curricle.analysis.agreement import Agreement, agreement_of
+from curricle.analysis.agreement_text import support_of
 from curricle.analysis.comparison import Comparison
 from curricle.analysis.content import ReportContent
 from curricle.analysis.costs import ScoringCharge
@@ -47,6 +48,7 @@ def findings_of(content: ReportContent) -> Findings:
     """What a study has found so far. Never raises for missing parts: they are left out."""
     items = (
         *_recipe(content),
+        *_support(content),
         *_standard_rate(content),
         *_confirmation(content),
         *_curricula(content),
@@ -59,8 +61,9 @@ def findings_of(content: ReportContent) -> Findings:
 
 def _headline(content: ReportContent) -> str:
     parts = [_recipe_headline(content.tiny)] if content.tiny else []
-    if contradiction := _contradiction(content):
-        parts.append(contradiction)
+    support = support_of(content)
+    warnings = (support.headline if support else "", _contradiction(content))
+    parts.extend(filter(None, warnings))
     against = (_against_control(content, curriculum) for curriculum in content.curricula)
     parts.extend(_curriculum_headline(comparison) for comparison in against if comparison)
     return " ".join(parts) or "No results yet."
@@ -125,6 +128,13 @@ def _recipe(content: ReportContent) -> Iterator[Finding]:
         text += f" Not told from it: {listed(rivals, 6)}."
     verdict = "better" if best.verdict == "baseline" and not rivals else best.verdict
     yield Finding(topic="recipe", text=text, verdict=None if verdict == "baseline" else verdict)
+
+
+def _support(content: ReportContent) -> Iterator[Finding]:
+    """Whether the tuned target bears the tiny rate's ranking out."""
+    support = support_of(content)
+    if support:
+        yield Finding(topic="agreement", text=support.text, verdict=support.verdict)
 
 
 def _standard_rate(content: ReportContent) -> Iterator[Finding]:

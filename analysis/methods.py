@@ -25,6 +25,7 @@ from curricle.analysis.correlations import (
     correlation_difference,
     correlation_interval,
 )
+from curricle.analysis.formatting import rate
 from curricle.analysis.planning import noise_of, reliability
 from curricle.analysis.ranked import RankedRecipe, Ranking
 from curricle.analysis.results import AVERAGE
@@ -108,6 +109,11 @@ class Methods:
         )
 
 
+def method_at(learning_rate: float) -> str:
+    """The name of the method that ranks by a study's proxies at this rate."""
+    return f"rate {rate(learning_rate)}"
+
+
 def judge_methods(
     proxies: Mapping[str, Mapping[str, Ranking]],
     target: Mapping[str, Ranking],
@@ -156,10 +162,9 @@ def _groups(dimensions: Mapping[str, str]) -> dict[str, frozenset[str]]:
 
 
 def _cautions(methods: Methods) -> Iterator[Caution]:
-    most = methods.ceiling.spearman.value if methods.ceiling else None
+    ceiling = methods.ceiling.spearman if methods.ceiling else None
     for item in methods.of(AVERAGE):
-        rho = item.spearman.value if item.spearman else None
-        if found := agreement_caution(item.method, rho, most):
+        if found := agreement_caution(item.method, item.spearman, ceiling):
             yield found
 
 

@@ -2,8 +2,9 @@
 
 Under a flat prior the means' posterior is a multivariate t around the estimates, with the variance
 pooled over recipes: three seeds of one recipe alone say little about its noise, and resampling
-three numbers says less. Where values were measured on documents, each draw adds what another
-sample of documents would have changed.
+three numbers says less. Where the residuals show more noise than that (`unequal_noise`), each draw
+adds it, and where values were measured on documents, what another sample of documents would have
+changed.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from curricle.analysis.additive_model import AdditiveFit
 from curricle.analysis.pairwise import Pairwise
+from curricle.analysis.unequal_noise import UnequalNoise
 from curricle.core.seeds import generator
 
 Floats = npt.NDArray[np.float64]
@@ -73,13 +76,43 @@ def _draws(pairwise: Pairwise, candidate: Bools, draws: int) -> Iterator[Floats]
         values, vectors = np.linalg.eigh(pairwise.documents.of(candidate).covariance)
         root = vectors * np.sqrt(np.clip(values, 0.0, None))
     random = generator(0, "rank-draws")
+    unequal = _Unequal(pairwise.unequal, fit, inside)
     for start in range(0, draws, _CHUNK):
         size = min(_CHUNK, draws - start)
         chi_squared = random.chisquare(fit.degrees_of_freedom, (size, 1))
         spread = np.sqrt((fit.variance or 0.0) * fit.degrees_of_freedom / chi_squared)
-        noise = random.standard_normal((size, len(above))) / np.sqrt(fit.runs[inside])
-        noise += random.standard_normal((size, fit.factor.shape[1])) @ fit.factor[inside].T
-        yield above + noise * spread + random.standard_normal((size, root.shape[1])) @ root.T
+        own = random.standard_normal((size, len(above))) / np.sqrt(fit.runs[inside])
+        seeds = random.standard_normal((size, fit.factor.shape[1])) @ fit.factor[inside].T
+        noise = (own * unequal.scale(size) + seeds) * spread + unequal.excess(size)
+        yield above + noise + random.standard_normal((size, root.shape[1])) @ root.T
+
+
+class _Unequal:
+    """Draws of what recipes' noise has beyond the pooled one; no draw where there is nothing."""
+
+    def __init__(self, unequal: UnequalNoise, fit: AdditiveFit, inside: Bools) -> None:
+        self.variance = unequal.excess[inside] / fit.runs[inside]
+        self.degrees = unequal.degrees_of_freedom[inside]
+        self.prior = unequal.prior + fit.runs[inside] - 1
+        self.factor = unequal.factor[inside]
+        self.random = generator(0, "rank-draws-unequal")
+
+    def scale(self, size: int) -> Floats | float:
+        """The recipes' standard deviations over the pooled one (size, C), by their prior."""
+        if np.isinf(self.prior).all():
+            return 1.0
+        chi_squared = self.random.chisquare(self.prior, (size, len(self.prior)))
+        return np.asarray(np.sqrt(self.prior / chi_squared))
+
+    def excess(self, size: int) -> Floats | float:
+        """What excess variance adds to the means (size, C)."""
+        if not self.variance.any() and not self.factor.any():
+            return 0.0
+        chi_squared = self.random.chisquare(self.degrees, (size, len(self.degrees)))
+        own = np.sqrt(self.variance * self.degrees / chi_squared)
+        own *= self.random.standard_normal(own.shape)
+        seeds = self.random.standard_normal((size, self.factor.shape[1])) @ self.factor.T
+        return np.asarray(own + seeds)
 
 
 def _ranks(values: Floats) -> npt.NDArray[np.int64]:

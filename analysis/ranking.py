@@ -1,8 +1,10 @@
 """Ranks recipes from a few seeds each, and says how far to trust the ranking.
 
-Model: value = recipe + seed + error, by least squares. Lower values are better. Intervals of
-differences are simultaneous over all pairs (Tukey-Kramer among candidates; see `pairwise` for
-controls), so what they say about ranks, the baseline and pairs holds jointly.
+Model: value = recipe + seed + error, by least squares. Lower values are better. There are three
+families of comparisons: all pairs of candidates (Tukey-Kramer), all pairs with a control
+(Games-Howell), and the planned test of each control against the baseline (Bonferroni); see
+`pairwise`. Each holds jointly at the ranking's confidence, but not together with the others: so
+does what is said of candidates' differences and of their ranks among one another.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -114,7 +116,8 @@ def rank_domains(
 ) -> dict[str, Ranking]:
     """A ranking per domain of `table`, with Bonferroni's correction for the number of domains.
 
-    All statements about all domains hold jointly at `confidence`. Raises as `rank` does.
+    Each of a ranking's families of comparisons holds jointly over all domains at `confidence`.
+    Raises as `rank` does.
     """
     check_columns(table, ("recipe", "seed", "domain", "value"))
     domains = sorted(set(table["domain"]) - {AVERAGE})

@@ -1,7 +1,10 @@
 """The quality of scores for the terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from unicodedata import east_asian_width
 
+from curricle.analysis.content import ScoredText
 from curricle.analysis.score_quality import RELIABLE, ScoreQualities, ScoreQuality
 
 
@@ -10,6 +13,31 @@ def render_scores(found: ScoreQualities) -> str:
     return "\n".join(
         [*_overview(found), "", *_domains(found), *_correlations(found), *_warnings(found)]
     )
+
+
+def render_ends(ends: Mapping[str, Sequence[ScoredText]], width: int) -> str:
+    """By score its highest and its lowest samples, a line each of at most `width` columns."""
+    lines = []
+    for score, examples in ends.items():
+        lines.append(f"{score}: samples from both ends, the highest first")
+        domain_width = max((len(item.domain) for item in examples), default=0)
+        lines += [
+            f"{item.score:>10.3g}  {item.domain:<{domain_width}}  {' '.join(item.text.split())}"
+            for item in examples
+        ]
+    return "\n".join(_cut(_escaped(line), width) for line in lines)
+
+
+def _escaped(text: str) -> str:
+    """What a terminal would obey or couldn't write, such as a colour code, shown as `\\x1b`."""
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(shown)
+
+
+def _cut(text: str, width: int) -> str:
+    """As much of it as fits; an ideograph takes two columns."""
+    ends = accumulate(2 if east_asian_width(c) in "WF" else 1 for c in text)
+    return "".join(c for c, end in zip(text, ends, strict=True) if end <= width)
 
 
 def _overview(found: ScoreQualities) -> Iterator[str]:
@@ -40,9 +68,11 @@ def _domains(found: ScoreQualities) -> Iterator[str]:
 def _domain_lines(item: ScoreQuality) -> Iterator[str]:
     width = max(len(domain.domain) for domain in item.domains) + 2
     for domain in item.domains:
+        unreliable = domain.split_half is not None and domain.split_half < RELIABLE
         yield (
             f"  {domain.domain:<{width}}{domain.samples:>8,}{domain.low:>10.3g}"
             f"{domain.median:>10.3g}{domain.high:>10.3g}   x{domain.lift:.2f}"
+            + (f"   split half {domain.split_half:.2f}" if unreliable else "")
         )
 
 

@@ -1,6 +1,7 @@
 """Prepare: corpus, tokenizer, validation set, one dataset per recipe, questions."""
 
 from curricle.flows.stage import stage
+from curricle.tasks.curricula_check import check_candidates
 from curricle.tasks.plan import StudyPlan
 from curricle.tasks.produce import produce_all
 from curricle.tasks.session import Session
@@ -15,4 +16,5 @@ def prepare(session: Session, plan: StudyPlan) -> None:
     produce_all("reading the corpus", [plan.preparation.corpus])
     produce_all("training the tokenizer", [plan.preparation.tokenizer])
     produce_all("preparing recipes", plan.preparation.steps)
+    check_candidates(plan, session.store)
     session.engine.close()  # its processes would idle while models train

@@ -20,7 +20,7 @@ def rank(session: Session, plan: StudyPlan) -> Decision:
     else:
         for ranking in plan.rankings:
             produce_all("training proxies", ranking.runs(), tolerate=True)
-    produce_all("measuring where proxies start", plan.band.starts())
+    produce_all("measuring where proxies start", plan.band.starts(), tolerate=True)
     present = [step for one in plan.rankings for step in one.present(store).values()]
     band = plan.band.present(store)
     produce_all("ranking", [*present, *([band] if band else [])])
@@ -41,7 +41,7 @@ def check_targets(session: Session, plan: StudyPlan) -> None:
         if (step := target.present(store, confirmed)) is not None:
             produce_all("confirming", [step])
     for methods in plan.methods:
-        produce_all("counting n-grams", methods.ngrams)
+        produce_all("counting n-grams", methods.ngrams, tolerate=True)
         if (comparison := methods.present(store)) is not None:
             produce_all("comparing methods", [comparison])
 

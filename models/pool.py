@@ -38,8 +38,9 @@ class JobPool:
         turn: Turn = contextlib.nullcontext,
     ) -> None:
         self._placement, self._turn = placement or Placement(), turn
-        slots = _device_slots(self._placement) or _core_slots(self._placement.devices * threads)
+        slots = _slots(threads, self._placement)
         self.size = workers or len(slots)
+        self._company = {"workers": self.size, "accelerator": self._placement.resolved}
         self._workers: set[Worker] = set()
         self._idle: queue.Queue[Worker] = queue.Queue()
         self._is_left = False
@@ -59,6 +60,8 @@ class JobPool:
 
     def run(self, job: Job) -> dict[str, Any]:
         """Run one job on the next free worker; its facts, and the `seconds` that it took there.
+
+        They depend on the company that it has, so `workers` and `accelerator` are told beside them.
 
         Raises InputError or JobError as the job did; LostWorkerError with the worker's last log
         lines if the process died or hung at it, in which case another takes its place.
@@ -84,7 +87,7 @@ class JobPool:
                 raise LostWorkerError(f"{job.kind} job: {problem}") from None
             raise
         self._idle.put(worker)
-        return {**facts, "seconds": seconds}
+        return {**facts, "seconds": seconds, **self._company}
 
     def _next_living(self) -> Worker:
         """The next free worker; one that was killed while it waited is replaced."""
@@ -127,10 +130,23 @@ def train_many(
     return [future.result() for future in futures]
 
 
+def jobs_at_once(workers: int | None, threads: int, placement: Placement) -> int:
+    """How many workers a `JobPool` of these has.
+
+    Raises InputError if CUDA is asked for and there are too few devices.
+    """
+    return workers or len(_slots(threads, placement))
+
+
 def _start_worker(placement: Placement, visible: str) -> Worker:
     if placement.ranks == 1:
         return WorkerProcess(visible)
     return TorchrunWorker(placement.devices, placement.nodes, visible)
+
+
+def _slots(threads: int, placement: Placement) -> list[str]:
+    """`CUDA_VISIBLE_DEVICES` of each worker that there is room for."""
+    return _device_slots(placement) or _core_slots(placement.devices * threads)
 
 
 def _device_slots(placement: Placement) -> list[str]:

@@ -5,8 +5,10 @@
     moore_lewis           that minus the same under a bigram model of as much training text (Moore &
                           Lewis 2010): low for text that is like the validation set's
 
-All in nats. The training text that the second model is fitted on is a random choice of samples, the
-same for every job with the same seed; those samples look a little less like validation text.
+All in nats. What the second model is fitted on is cross-fitted: the samples fall into two folds by
+chance, the same for every job with the same seed, and those of each fold are scored under a model
+of random samples of the other. A model that had read a sample would find it usual, and both of its
+halves alike, which looks like a difference between samples, and like a reliable one.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,6 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from curricle.core.errors import InputError
 from curricle.core.jobs import SampleStatisticsSpec
 from curricle.core.scores_file import write_scores
 from curricle.core.seeds import generator
@@ -35,8 +38,9 @@ ROWS_AT_ONCE = 4096
 BIGRAM, MOORE_LEWIS = "bigram_cross_entropy", "moore_lewis"
 
 Floats = npt.NDArray[np.float64]
-# From windows (B, T + 1) to a number each.
-Statistic = Callable[[Tensor], Tensor]
+Integers = npt.NDArray[np.int64]
+# From the ids of samples (B,) and windows of them (B, T + 1) to a number each, (B,).
+Statistic = Callable[[Integers, Tensor], Tensor]
 
 
 def sample_statistics(
@@ -63,12 +67,14 @@ def _measure(dataset: TokenDataset, statistics: list[Statistic], device: torch.d
     for start in range(0, len(dataset), ROWS_AT_ONCE):
         note_progress()
         stop = min(start + ROWS_AT_ONCE, len(dataset))
-        windows_BT1 = _windows(dataset, np.arange(start, stop, dtype=np.int64)).to(device)
+        samples_B = np.arange(start, stop, dtype=np.int64)
+        windows_BT1 = _windows(dataset, samples_B).to(device)
         # The token between the halves is the first one's last target and the second one's context.
         parts = (windows_BT1, windows_BT1[:, : middle + 1], windows_BT1[:, middle:])
         for row, statistic in enumerate(statistics):
             for column, part in enumerate(parts):
-                found[row, column, start:stop] = statistic(part).double().cpu().numpy()
+                values_B = statistic(samples_B, part)
+                found[row, column, start:stop] = values_B.double().cpu().numpy()
     return found
 
 
@@ -79,31 +85,56 @@ def _statistics(
     device: torch.device,
 ) -> dict[str, Statistic]:
     known: dict[str, Statistic] = {
-        "unigram_entropy": lambda windows: sequence_entropy(windows[:, :-1], spec.vocabulary_size)
+        "unigram_entropy": lambda _, windows: sequence_entropy(
+            windows[:, :-1], spec.vocabulary_size
+        )
     }
     if {BIGRAM, MOORE_LEWIS} & set(spec.names):
         validation = TokenDataset(inputs["validation"], spec.sequence_length)
         wanted = _fit(validation, np.arange(len(validation)), spec.vocabulary_size).to(device)
-        known[BIGRAM] = lambda windows: bigram_cross_entropy(windows, wanted)
+        known[BIGRAM] = lambda _, windows: bigram_cross_entropy(windows, wanted)
         if MOORE_LEWIS in spec.names:
-            chosen = _like_training(dataset, len(validation), spec.seed)
-            usual = _fit(dataset, chosen, spec.vocabulary_size).to(device)
-            known[MOORE_LEWIS] = lambda windows: (
-                bigram_cross_entropy(windows, wanted) - bigram_cross_entropy(windows, usual)
+            usual = _cross_fitted(spec, dataset, len(validation), device)
+            known[MOORE_LEWIS] = lambda samples, windows: (
+                bigram_cross_entropy(windows, wanted) - usual(samples, windows)
             )
     return {name: known[name] for name in spec.names}
 
 
-def _like_training(dataset: TokenDataset, count: int, seed: int) -> npt.NDArray[np.int64]:
-    """As many random samples as the validation set has, at most all."""
-    draw = generator(seed, "moore-lewis")
-    chosen = draw.choice(len(dataset), min(count, len(dataset)), replace=False)
-    return np.sort(chosen)
+def _cross_fitted(
+    spec: SampleStatisticsSpec, dataset: TokenDataset, count: int, device: torch.device
+) -> Statistic:
+    """The cross entropy of each sample under a model of `count` samples of the other fold.
+
+    Of all of them if the fold has fewer. Raises InputError where a fold would be empty.
+    """
+    if len(dataset) < 2:
+        raise InputError(
+            f"moore-lewis of a dataset of {len(dataset)} samples",
+            expected="2 samples, one to score and one to compare it with",
+            fix="give the recipe more text, or leave moore-lewis out",
+        )
+    folds = np.array_split(generator(spec.seed, "moore-lewis").permutation(len(dataset)), 2)
+    is_second = np.zeros(len(dataset), dtype=bool)
+    is_second[folds[1]] = True
+    # The folds are in random order: the first samples of one are a random choice of it.
+    models = [
+        _fit(dataset, np.sort(fold[:count]), spec.vocabulary_size).to(device) for fold in folds
+    ]
+
+    def cross_entropy(samples_B: Integers, windows_BT1: Tensor) -> Tensor:
+        second_B = torch.from_numpy(is_second[samples_B]).to(device)
+        found_B = torch.empty(len(samples_B), dtype=torch.float64, device=device)
+        for mine_B, model in ((second_B, models[0]), (~second_B, models[1])):
+            found_B[mine_B] = bigram_cross_entropy(windows_BT1[mine_B], model)
+        return found_B
+
+    return cross_entropy
 
 
-def _fit(dataset: TokenDataset, samples: npt.NDArray[np.int64], vocabulary: int) -> BigramModel:
+def _fit(dataset: TokenDataset, samples: Integers, vocabulary: int) -> BigramModel:
     return fit_bigram_model(_windows(dataset, samples), vocabulary)
 
 
-def _windows(dataset: TokenDataset, samples: npt.NDArray[np.int64]) -> Tensor:
+def _windows(dataset: TokenDataset, samples: Integers) -> Tensor:
     return torch.from_numpy(dataset.read(samples))

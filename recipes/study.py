@@ -234,12 +234,35 @@ class Study(Spec):
             if not isinstance(curriculum, Stages):
                 continue
             total = sum(stage.tokens for stage in curriculum.stages)
+            if self.target.tokens is None:
+                refuse(
+                    f"curriculum {name!r}: stages in tokens, and target.tokens_per_parameter",
+                    f"target.tokens, the {total} of the stages",
+                    f"give target.tokens: {total} and leave tokens_per_parameter out",
+                )
             if total != self.target.tokens:
                 refuse(
                     f"curriculum {name!r}: stages of {total} tokens in all",
                     f"target.tokens, {self.target.tokens}",
                     "change the stages' tokens",
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _stages_read_domains_of_the_corpora(self) -> Self:
+        """As far as they can be told before the documents are read."""
+        by_corpus = [source.domains for source in self.corpora.values()]
+        known = {domain for domains in by_corpus for domain in domains or ()}
+        for name, curriculum in self.curricula.items():
+            if not isinstance(curriculum, Stages) or None in by_corpus:
+                continue
+            for number, stage in enumerate(curriculum.stages, start=1):
+                if unknown := sorted(set(stage.mix or ()) - known):
+                    refuse(
+                        f"curriculum {name!r}: stage {number} reads domain {unknown[0]!r}",
+                        f"domains of the corpora, {', '.join(sorted(known))}",
+                        "correct the stage's mix, or add a corpus with the domain",
+                    )
         return self
 
     @model_validator(mode="after")

@@ -17,11 +17,13 @@ from curricle.analysis.costs import (
 from curricle.analysis.results import arms_table
 from curricle.core.store import Store
 from curricle.recipes.specs.curricula import Curriculum, twins_of
+from curricle.tasks.given_scores import GivenScoresStep, ScoringCost
 from curricle.tasks.plan import ARMS, LONGER, RANDOM, STATIC, StudyPlan
 
 Facts = dict[str, list[dict[str, Any]]]
 OPERATIONS, TIME = "operations", "time"
 CONFIDENCE = 0.95
+FREE = ScoringCost(0.0, 0.0)
 
 
 def main_targets(plan: StudyPlan, results: pd.DataFrame) -> pd.DataFrame:
@@ -61,22 +63,33 @@ def by_schedule(plan: StudyPlan, results: pd.DataFrame) -> dict[str, tuple[Compa
 
 
 def charges_of(plan: StudyPlan, store: Store, results: pd.DataFrame, recipe: str) -> dict[str, Any]:
-    """What each curriculum's scores and choices cost, and comparisons at equal cost."""
+    """What each curriculum's scores and choices cost, and comparisons at equal cost.
+
+    One whose scores were given without a record of what they cost isn't compared.
+    """
     curricula, facts = plan.study.curricula, _facts(plan, store, recipe)
     proxied = [name for name, item in curricula.items() if plan.curricula.scoring.needs_proxy(item)]
     targets = main_targets(plan, results)
     charged = pd.concat([targets, results[results["stage"] == "scoring"]])
     charges = {name: scoring_charge(charged, name) for name in proxied}
+    given = {
+        name: _given_cost(plan, recipe, name) for name, item in curricula.items() if item.scores
+    }
+    charges |= {
+        name: scoring_charge(charged, name, cost.flops)
+        for name, cost in given.items()
+        if cost is not None
+    }
     selections = {name: selection_charge(name, facts.get(name, [])) for name in curricula}
     shares: dict[str, Mapping[str, float]] = {
         name: {
             OPERATIONS: _operations(
                 facts, charges.get(name), selections[name], _fresh(plan, store, recipe, name)
             ),
-            TIME: _seconds(plan, store, recipe, facts, name),
+            TIME: _seconds(plan, store, recipe, facts, name, given.get(name)),
         }
         for name in curricula
-        if {name, RANDOM} <= set(facts)
+        if {name, RANDOM} <= set(facts) and given.get(name, FREE) is not None
     }
     return {
         "charges": tuple(filter(None, charges.values())),
@@ -90,21 +103,16 @@ def _equal_costs(
 ) -> tuple[EqualCost, ...]:
     """Curricula against random order, and those that choose while training against their twins."""
     factor = plan.study.target.longer
-    if factor is None:
-        return ()
     rows = results[
         (results["stage"] == "target") & (results["schedule"] == plan.study.target.schedule)
     ]
-    table = arms_table(rows) if len(rows) else pd.DataFrame(columns=["arm"])
+    if factor is None or rows.empty:
+        return ()
     controls = {RANDOM: shares}
     for name, twin in twins_of(plan.study.curricula).items():
         controls.setdefault(twin, {}).update({name: shares[name]} if name in shares else {})
-    return tuple(
-        item
-        for control, mine in controls.items()
-        for item in compare_at_equal_cost(
-            table, mine, control=control, longer=LONGER.format(control), factor=factor
-        )
+    return compare_at_equal_cost(
+        arms_table(rows), controls, longer=LONGER, factor=factor, confidence=CONFIDENCE
     )
 
 
@@ -136,12 +144,28 @@ def _operations(
     return scored / random + (choice.flops_share if choice else 0.0)
 
 
-def _seconds(plan: StudyPlan, store: Store, recipe: str, facts: Facts, name: str) -> float:
+def _given_cost(plan: StudyPlan, recipe: str, name: str) -> ScoringCost | None:
+    """What the scores that a curriculum names cost; None if that isn't known."""
+    seed, curriculum = plan.study.seed, plan.study.curricula[name]
+    step = plan.curricula.scoring.of_curriculum(recipe, curriculum, seed)
+    assert isinstance(step, GivenScoresStep)
+    return step.cost
+
+
+def _seconds(
+    plan: StudyPlan,
+    store: Store,
+    recipe: str,
+    facts: Facts,
+    name: str,
+    given: ScoringCost | None,
+) -> float:
     """A curriculum's scores and choices in seconds, as a share of a random run's."""
     random = float(np.mean([item["seconds"] for item in facts[RANDOM]]))
     chosen = float(np.mean([item.get("selection_seconds", 0.0) for item in facts[name]]))
     fresh = _fresh(plan, store, recipe, name)
     chosen += float(np.mean([item["seconds"] for item in fresh])) if fresh else 0.0
+    chosen += given.seconds if given else 0.0
     if not plan.curricula.scoring.needs_proxy(plan.study.curricula[name]):
         return chosen / random
     scored = [

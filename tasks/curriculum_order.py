@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from curricle.core.order_file import Order, blank_order, read_order, read_read, write_order
 from curricle.core.scores_file import column_of, read_scores
-from curricle.recipes.ordering import SampleTable, curriculum_order, reshuffled
-from curricle.recipes.specs.curricula import GrowingPool, Oversampled, Precomputed
+from curricle.recipes.ordering import SampleTable, curriculum_order, random_order, reshuffled
+from curricle.recipes.specs.curricula import GrowingPool, Oversampled, Precomputed, Stages
 from curricle.tasks.order import OrderStep, RandomOrderStep
 from curricle.tasks.session import Session
 from curricle.tasks.step import Step
@@ -76,17 +77,39 @@ class CurriculumOrderStep(OrderStep):
 
     def read_inputs(self, inputs: Mapping[str, Path]) -> tuple[Order, SampleTable]:
         """The random order, and the samples with the scores in `inputs`."""
-        dataset, pool = self.base.pool.open(inputs["dataset"])
+        scores = read_scores(inputs["scores"], column_of(self.curriculum.score))
+        table = self._table(inputs["dataset"], scores)
+        return read_order(inputs["base"], len(table.domains), mapped=True), table
+
+    def check(self, dataset: Path) -> None:
+        """Raise InputError if there are too few samples for it in the dataset in a folder.
+
+        That doesn't depend on the scores: the order is made with any.
+        """
+        is_limited = isinstance(self.curriculum, Stages) or self.curriculum.max_repeats is not None
+        if not is_limited or self.arm == "reshuffled":
+            return
+        table = self._table(dataset)
+        curriculum_order(
+            self.curriculum,
+            table,
+            random_order(table.pool, self.base.count, self.base.seed),
+            batch_size=self.batch_size,
+            seed=self.base.seed,
+            anti=self.arm == "anti",
+        )
+
+    def _table(self, folder: Path, scores: npt.NDArray[np.float64] | None = None) -> SampleTable:
+        dataset, pool = self.base.pool.open(folder)
         in_pool = np.zeros(len(dataset), dtype=bool)
         in_pool[pool] = True
         del pool
-        table = SampleTable(
-            scores=read_scores(inputs["scores"], column_of(self.curriculum.score)),
+        return SampleTable(
+            scores=np.zeros(len(dataset)) if scores is None else scores,
             domains=dataset.domain_of_samples(),
             names=tuple(dataset.domains),
             in_pool=in_pool,
         )
-        return read_order(inputs["base"], len(dataset), mapped=True), table
 
 
 def order_facts(order: Order, base: Order, table: SampleTable) -> dict[str, Any]:

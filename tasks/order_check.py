@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ class OrderCheck:
     """What a run read, by its log and by its order.
 
     `points` are the logged digests, `first_difference` the tokens after which the first one differs
-    from the order's (None: all agree). `shares` are the domains' shares of each quarter of the run,
-    `first` and `last` the texts of some samples of the first and the last batch.
+    from the order's (None: all agree). `proved_steps` are the steps up to the last digest before
+    that: each digest stands for all batches up to it. `shares` are the domains' shares of each
+    quarter of the run, `first` and `last` the texts of some samples of the first and last batch.
     """
 
     run: str
@@ -35,14 +37,20 @@ class OrderCheck:
     samples: int
     distinct_samples: int
     points: int
+    proved_steps: int
     first_difference: int | None
     shares: list[dict[str, float]]
     first: list[str]
     last: list[str]
 
+    @property
+    def is_proved(self) -> bool:
+        """Whether the log proves the whole run: all agree, and there is one at the last step."""
+        return self.first_difference is None and self.proved_steps == self.steps
+
     def to_plain(self) -> dict[str, Any]:
         """JSON values."""
-        return asdict(self)
+        return {**asdict(self), "is_proved": self.is_proved}
 
 
 def check_order(store: Store, run: Artifact, tokenizer: Artifact) -> OrderCheck:
@@ -58,7 +66,8 @@ def check_order(store: Store, run: Artifact, tokenizer: Artifact) -> OrderCheck:
     logged = _logged(store.folder(run) / METRICS)
     replayed = _replayed(dataset, order, spec["batch_size"], spec["steps"])
     per_step = spec["batch_size"] * dataset.sequence_length
-    wrong = [tokens for tokens, digest in logged if replayed[tokens // per_step - 1] != digest]
+    after = {(step + 1) * per_step: digest for step, digest in enumerate(replayed)}
+    agreeing = list(takewhile(lambda point: after.get(point[0]) == point[1], logged))
     texts = load_tokenizer(store.folder(tokenizer))
 
     def show(step: int) -> list[str]:
@@ -72,7 +81,8 @@ def check_order(store: Store, run: Artifact, tokenizer: Artifact) -> OrderCheck:
         samples=len(order),
         distinct_samples=len(np.unique(order)),
         points=len(logged),
-        first_difference=wrong[0] if wrong else None,
+        proved_steps=max((tokens // per_step for tokens, _ in agreeing), default=0),
+        first_difference=logged[len(agreeing)][0] if len(agreeing) < len(logged) else None,
         shares=_shares(dataset, order),
         first=show(0),
         last=show(spec["steps"] - 1),
@@ -96,9 +106,13 @@ def render_check(check: OrderCheck) -> str:
 
 
 def _verdict(check: OrderCheck) -> str:
-    if check.first_difference is None:
-        return f"proved: all {check.points} digests in the log are those of the order"
-    return f"NOT what the order says: the log differs from {check.first_difference:,} tokens on"
+    up_to = f"up to step {check.proved_steps:,} of {check.steps:,}"
+    if check.first_difference is not None:
+        at = f"the log differs from {check.first_difference:,} tokens on"
+        return f"NOT what the order says: {at}; proved {up_to}"
+    if not check.is_proved:
+        return f"NOT proved to the end: the log has digests {up_to}, which are those of the order"
+    return f"proved {up_to}: all {check.points} digests in the log are those of the order"
 
 
 def _share_lines(shares: Sequence[dict[str, float]]) -> list[str]:

@@ -1,11 +1,12 @@
 """What a command says at its end."""
 
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from curricle.analysis.score_summary import render_scores
+from curricle.analysis.score_summary import render_ends, render_scores
 from curricle.analysis.summary import render_summary
 from curricle.core.store import Store
 from curricle.tasks.plan import StudyPlan
@@ -99,6 +100,7 @@ def read_outcome(plan: StudyPlan, store: Store, flow: str, *, seconds: float) ->
         lines = [render_summary(gather(plan, store))]
     scored = scored_samples(plan, store, decision.best) if flow == "score" else None
     if scored is not None:
-        lines.insert(0, render_scores(scored.qualities))
+        columns = shutil.get_terminal_size().columns
+        lines[:0] = [render_scores(scored.qualities), render_ends(scored.ends, columns), ""]
     best = decision.best if decision.from_ranking else None
     return Outcome(plan.study.name, best, path, seconds, None, "\n".join([*lines, took]))

@@ -11,7 +11,7 @@ from curricle.recipes.study import Study
 from curricle.tasks.expectation import Expectation, expectation
 from curricle.tasks.plan import StudyPlan
 from curricle.tasks.scores import LearnabilityStep
-from curricle.tasks.speed import seconds_per_flop
+from curricle.tasks.speed import Speed, speed_of
 from curricle.tasks.step import Step, first_named
 from curricle.tasks.train import TrainingStep
 from curricle.tasks.upgrade import Upgrade, describe_rebuilt
@@ -28,8 +28,8 @@ class StageOverview:
     hours of jobs, each on a core or a device of its own. `running` names the steps that a process
     makes at this moment, `next` the first of the others that are missing. `rebuilt` counts, by
     reason, those that another version of the code has made already. `unknown` counts the scorings
-    that the minutes leave out. `expected` is what the ranking can be expected to decide, once there
-    are runs to tell it by.
+    that the minutes leave out, `assumed` says what these rest on unless it was measured. `expected`
+    is what the ranking can be expected to decide, once there are runs to tell it by.
     """
 
     stage: str
@@ -45,6 +45,7 @@ class StageOverview:
     next: tuple[str, ...] = ()
     rebuilt: Mapping[str, int] = field(default_factory=dict)
     unknown: int = 0
+    assumed: str = ""
     expected: Expectation | None = None
 
     def to_row(self) -> dict[str, Any]:
@@ -56,9 +57,9 @@ class StageOverview:
 def overview(study: Study, stages: Sequence[str] | None = None) -> list[StageOverview]:
     """The study's stages, or those named.
 
-    FLOPs are those of training, and the most that sharpness takes. Minutes use this machine's own
-    rate where the store has finished runs, and a typical core's otherwise. They have scoring in
-    them once its dataset is there, whose size decides what it takes. Other evaluations hardly
+    FLOPs are those of training, and the most that sharpness takes. Minutes are by the speed that
+    finished proxies had with as many jobs at once, and a typical one otherwise. They have scoring
+    in them once its dataset is there, whose size decides what it takes. Other evaluations hardly
     count, and a budget isn't counted in.
     """
     store = Store(study.store, create=False)
@@ -66,12 +67,12 @@ def overview(study: Study, stages: Sequence[str] | None = None) -> list[StageOve
     layout = plan.layout(store)
     every = [step for steps in layout.values() for step in steps]
     done = {step.artifact for step in every if store.exists(step.artifact)}
-    each = seconds_per_flop(plan, store)
+    speed = speed_of(plan, store)
     rebuilt = Upgrade(store).reasons(step for step in every if step.artifact not in done)
     taken = store.being_built()
     begun = {step.artifact for step in every if step.artifact.fingerprint in taken} - done
     found = [
-        _stage(name, steps, done, begun, store, each, rebuilt)
+        _stage(name, steps, done, begun, store, speed, rebuilt)
         for name, steps in layout.items()
         if stages is None or name in stages
     ]
@@ -99,7 +100,8 @@ def render_overview(
         minutes_to_go=sum(item.minutes_to_go for item in stages),
     )
     expected = [item.expected.to_text() for item in stages if item.expected is not None]
-    told = [*expected, *_unknown(stages), *_rebuilt(stages), *_spent(stages, price)]
+    assumed = dict.fromkeys(item.assumed for item in stages if item.assumed)
+    told = [*assumed, *expected, *_unknown(stages), *_rebuilt(stages), *_spent(stages, price)]
     return "\n".join([*lines, _line(total), *told, *_running(stages), *_next(stages)])
 
 
@@ -153,7 +155,7 @@ def _stage(
     done: Set[Artifact],
     begun: Set[Artifact],
     store: Store,
-    seconds_each: float,
+    speed: Speed,
     rebuilt: Mapping[Artifact, str],
 ) -> StageOverview:
     missing = [step for step in steps if step.artifact not in done]
@@ -161,7 +163,7 @@ def _stage(
     trained = [store.facts(run.artifact) for run in runs if run.artifact in done]
     scoring = [_flops_of(step, store) for step in missing if isinstance(step, LearnabilityStep)]
     operations = sum(step.flops for step in missing) + sum(filter(None, scoring))
-    seconds = operations * seconds_each
+    seconds = operations * speed.seconds_per_flop
     seconds += SECONDS_PER_STEP * len(missing)
     seconds += START_SECONDS if missing and name == "prepare" else 0
     return StageOverview(
@@ -178,6 +180,7 @@ def _stage(
         next=first_named([step for step in missing if step.artifact not in begun]),
         rebuilt=Counter(rebuilt[step.artifact] for step in missing if step.artifact in rebuilt),
         unknown=scoring.count(None),
+        assumed=speed.assumed if operations else "",
     )
 
 

@@ -28,7 +28,7 @@ class RankingStep(Step):
 
     kind: ClassVar[str] = "ranking"
     verb: ClassVar[str] = "rank"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     title: str
     runs: tuple[TrainingStep, ...]
     baseline: str

@@ -20,7 +20,7 @@ from curricle.analysis.documents import DocumentComparison, compare_documents
 from curricle.analysis.multiple_choice import LetterReport, letter_report
 from curricle.analysis.plots.rankings import ranking_figure
 from curricle.analysis.plots.style import to_png
-from curricle.analysis.ranking import rank_domains
+from curricle.analysis.ranking import CANDIDATE, rank_domains
 from curricle.analysis.report import render_report
 from curricle.analysis.results import ranking_table, results_table, write_results
 from curricle.analysis.summary import render_summary
@@ -49,7 +49,7 @@ class ReportStep(Step):
 
     kind: ClassVar[str] = "report"
     verb: ClassVar[str] = "write report"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     plan: StudyPlan
     needs: tuple[Step, ...]
 
@@ -334,7 +334,9 @@ def _cautions(results: pd.DataFrame, plan: StudyPlan) -> tuple[Caution, ...]:
     first = rows[rows["metric"] == "train/first_loss"].groupby("seed")["value"].mean()
     losses = ranking_table(rows, stage="proxy")
     initial = {int(str(seed)): float(value) for seed, value in first.items()}
-    return movement_cautions(losses, initial) if len(losses) else ()
+    recipes = plan.study.recipes.items()
+    candidates = [name for name, one in recipes if one.role == CANDIDATE and not one.order]
+    return movement_cautions(losses, initial, candidates) if len(losses) else ()
 
 
 def _provenance(study: Study) -> dict[str, str]:

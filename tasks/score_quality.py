@@ -1,6 +1,6 @@
 """What the stored scores of a study are worth, and samples from both of their ends."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,15 +30,20 @@ Integers = npt.NDArray[np.int64]
 class ScoredSamples:
     """The scores of the samples that targets may read.
 
-    `first` has columns domain and score: the first seed's values of the first score, `score`, of
-    which `examples` are the ends.
+    `first` has columns domain and score: the first seed's values of the first score, `score`.
+    `ends` are by score the samples that are highest by it, then those that are lowest.
     """
 
     score: str
     samples: int
     first: pd.DataFrame
     qualities: ScoreQualities
-    examples: tuple[ScoredText, ...]
+    ends: Mapping[str, tuple[ScoredText, ...]]
+
+    @property
+    def examples(self) -> tuple[ScoredText, ...]:
+        """The ends of the first score."""
+        return self.ends[self.score]
 
 
 def scored_samples(plan: StudyPlan, store: Store, recipe: str) -> ScoredSamples | None:
@@ -59,7 +64,9 @@ def scored_samples(plan: StudyPlan, store: Store, recipe: str) -> ScoredSamples 
         samples=len(pool),
         first=pd.DataFrame({"domain": domains, "score": values}),
         qualities=judge_scores(measured, domains.tolist()),
-        examples=_examples(plan, store, dataset, pool, values),
+        ends={
+            item.name: _examples(plan, store, dataset, pool, item.by_seed[0]) for item in measured
+        },
     )
 
 

@@ -35,7 +35,7 @@ LOSSES = "losses.npy"
 class SampleStatisticsStep(Step):
     """Model-free scores of a dataset's samples; those of a bigram model read held-out text."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     kind: ClassVar[str] = "scores"
     verb: ClassVar[str] = "score samples"
     statistics: SampleStatisticsSpec

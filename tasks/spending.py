@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 from curricle.analysis.elimination import Rule, budget_shares, next_round
+from curricle.analysis.ranked import CANDIDATE
 from curricle.core.store import Store
 from curricle.tasks.plan import StudyPlan
 from curricle.tasks.produce import produce_all
 from curricle.tasks.session import Session
-from curricle.tasks.speed import seconds_per_flop
+from curricle.tasks.speed import speed_of
 
 
 def train_within_budget(session: Session, plan: StudyPlan) -> None:
@@ -18,8 +19,8 @@ def train_within_budget(session: Session, plan: StudyPlan) -> None:
     expensive.
     """
     costs, values, rule = prices(plan, session.store), _no_values(plan), rule_of(plan)
-    left = 1.0
-    while step := next_round(values, costs, left, rule):
+    controls, left = controls_of(plan), 1.0
+    while step := next_round(values, costs, left, rule, controls=controls):
         left -= step.cost
         seeds = plan.ranking.seeds[step.start : step.stop]
         pairs = [(name, seed) for name in step.recipes for seed in seeds]
@@ -33,7 +34,8 @@ def train_within_budget(session: Session, plan: StudyPlan) -> None:
 def check_budget(plan: object, store: Store) -> None:
     """Refuse a budget that can't pay the first round, before anything is prepared (InputError)."""
     if isinstance(plan, StudyPlan) and plan.study.budget.is_limited:
-        next_round(_no_values(plan), prices(plan, store), 1.0, rule_of(plan))
+        costs, controls = prices(plan, store), controls_of(plan)
+        next_round(_no_values(plan), costs, 1.0, rule_of(plan), controls=controls)
 
 
 def rule_of(plan: StudyPlan) -> Rule:
@@ -48,7 +50,7 @@ def prices(plan: StudyPlan, store: Store) -> Mapping[str, float]:
         name: float(sum(run.flops for run in plan.ranking.runs_of(name, seed)))
         for name in rankable(plan)
     }
-    each = seconds_per_flop(plan, store)
+    each = speed_of(plan, store).seconds_per_flop
     return budget_shares(
         flops,
         {name: value * each for name, value in flops.items()},
@@ -60,6 +62,12 @@ def prices(plan: StudyPlan, store: Store) -> Mapping[str, float]:
 def rankable(plan: StudyPlan) -> list[str]:
     """The recipes that a proxy at the tiny rate can rank."""
     return [name for name, recipe in plan.study.recipes.items() if not recipe.order]
+
+
+def controls_of(plan: StudyPlan) -> list[str]:
+    """The rankable recipes that can't be chosen."""
+    recipes = plan.study.recipes
+    return [name for name in rankable(plan) if recipes[name].role != CANDIDATE]
 
 
 def _no_values(plan: StudyPlan) -> dict[str, list[float]]:

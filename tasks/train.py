@@ -90,6 +90,10 @@ class TrainingStep(Step):
             # Once such runs were validated with their first weights until the average began; no
             # other run has changed, so the step's version stands.
             spec["validated_before_average"] = "with the weights as they are"
+        selection = training.selection
+        if selection and selection.policy == "entropy-v" and selection.inverted:
+            # Once such runs read what is farthest from the V; no other run has changed.
+            spec["inverted"] = "the V turned round"
         return spec
 
     @property

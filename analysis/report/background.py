@@ -12,8 +12,10 @@ METHOD = (
     "with the unweighted mean over domains.",
     "Rankings fit value = recipe + seed + error by least squares. A seed covers everything random "
     "in a run, so runs of the same seed are compared as pairs.",
-    "The error variance is pooled over candidates, since three seeds say little about one recipe. "
-    "Controls are made to be different: they keep their own variance, but never less than that.",
+    "The error variance is pooled over candidates, since three seeds say little about one recipe; "
+    "what a candidate's own noise shows beyond that is added, so that intervals hold though not "
+    "all are equally noisy. Controls are made to be different: they keep their own variance, but "
+    "never less than that.",
     "Intervals of differences are simultaneous: Tukey-Kramer over all pairs of candidates, "
     "Games-Howell over all pairs with a control. p-values are adjusted the same way. A control's "
     "comparison with the baseline is planned: t with its own degrees of freedom, "

@@ -4,9 +4,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-PYTHON, DOCSTRINGS, HEADERS = "python", "docstrings", "headers"
-PROSE, JAVASCRIPT, LICENCES = "prose", "javascript", "licences"
-DOMAINS = (PYTHON, DOCSTRINGS, HEADERS, PROSE, JAVASCRIPT, LICENCES)
+from curricle.recipes.specs.sources import HEADERS, JAVASCRIPT, LICENCES, PROSE, PYTHON
 
 MINIMUM_CHARACTERS, MAXIMUM_CHARACTERS = 200, 20_000
 # Generated files of megabytes would otherwise fill a domain's cap alone.

@@ -17,18 +17,20 @@ from curricle.recipes.sources.installed import (
     installed_distributions,
 )
 from curricle.recipes.sources.package_files import (
-    DOCSTRINGS,
-    DOMAINS,
     MAXIMUM_CHARACTERS,
     MAXIMUM_SHARE_OF_CAP,
     MINIMUM_CHARACTERS,
-    PYTHON,
     description_of,
     kind_of_path,
     parts_of,
     unwanted_reason,
 )
-from curricle.recipes.specs.sources import PythonEnvironmentSource
+from curricle.recipes.specs.sources import (
+    DOCSTRINGS,
+    DOMAINS,
+    PYTHON,
+    PythonEnvironmentSource,
+)
 
 
 def identity(source: PythonEnvironmentSource) -> dict[str, Any]:

@@ -75,6 +75,8 @@ class Scoring(Spec):
         for name, weights in self.combinations.items():
             if unknown := sorted(set(weights) - set(simple)):
                 refuse(f"{name}: score {unknown[0]!r}", f"one of {', '.join(simple)}", "choose one")
+            if not any(weights.values()):
+                refuse(f"{name}: no weight but 0", "a weight that counts", "raise one")
         return self
 
     def check_known(self, name: str) -> None:

@@ -7,6 +7,11 @@ from pydantic import Field, model_validator
 from curricle.recipes.specs.base import Name, PositiveFloat, Spec, refuse
 from curricle.recipes.specs.spectrum import SpectrumSource
 
+PYTHON, DOCSTRINGS, HEADERS = "python", "docstrings", "headers"
+PROSE, JAVASCRIPT, LICENCES = "prose", "javascript", "licences"
+DOMAINS = (PYTHON, DOCSTRINGS, HEADERS, PROSE, JAVASCRIPT, LICENCES)
+"""What documents a Python environment holds."""
+
 
 class PythonEnvironmentSource(Spec):
     """The installed Python packages as a corpus of six domains; offline, and on every machine.
@@ -17,6 +22,11 @@ class PythonEnvironmentSource(Spec):
     source: Literal["python-environment"]
     megabytes_per_domain: PositiveFloat = 1.0
     packages: tuple[str, ...] | None = None
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains that its documents can have."""
+        return DOMAINS
 
 
 class RowsSource(Spec):
@@ -44,6 +54,11 @@ class RowsSource(Spec):
         if self.domain == "average":
             refuse("domain 'average'", "another name: results use it for the mean", "rename it")
         return self
+
+    @property
+    def domains(self) -> tuple[str, ...] | None:
+        """The domain of its documents; None where only they know."""
+        return None if self.domain is None else (self.domain,)
 
 
 class FilesSource(RowsSource):

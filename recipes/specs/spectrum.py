@@ -58,6 +58,11 @@ class SpectrumSource(Spec):
     seed: Annotated[int, Field(ge=0)] = 0
     difficulty: Difficulty = Difficulty()
 
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains of its documents."""
+        return self.stages
+
     @model_validator(mode="after")
     def _stages_differ(self) -> Self:
         if len(set(self.stages)) < len(self.stages):

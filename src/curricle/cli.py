@@ -112,6 +112,7 @@ def _run_stage(
 
     spec = load_study(study, overrides)
     if dry_run:
+        _check_curricula(spec)
         _print_plan(spec, flow_name, as_json)
         return
     from curricle.environment import configure
@@ -287,6 +288,15 @@ def ui(
 commands.add_command(deploy)
 commands.add_command(up)
 commands.add_command(worker)
+
+
+def _check_curricula(spec: "Study") -> None:
+    """What would fail for lack of samples, where the store has the datasets already."""
+    from curricle.core.store import Store
+    from curricle.tasks.curricula_check import check_candidates
+    from curricle.tasks.plan import StudyPlan
+
+    check_candidates(StudyPlan(spec), Store(spec.store, create=False))
 
 
 def _print_plan(spec: "Study", flow_name: str, as_json: bool, price: float | None = None) -> None:

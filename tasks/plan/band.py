@@ -46,12 +46,14 @@ class BandPlan:
         ]
 
     def present(self, store: Store) -> BandStep | None:
-        """The band over the runs that the store has; None without any."""
+        """The band over the runs that the store has; None without any, or without the start."""
         band = self.study.band
         runs = tuple(run for run in self.runs if store.exists(run.artifact))
         if band is None or not runs:
             return None
         start = self._start(band, self.study.baseline, self.study.seed)
+        if not store.exists(start.artifact):
+            return None
         return BandStep(runs, start, tuple(sorted(band.learning_rates)))
 
     def _start(self, band: Band, recipe: str, seed: int) -> BaselineStep:

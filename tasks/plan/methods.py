@@ -4,7 +4,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from curricle.analysis.formatting import rate as written
+from curricle.analysis.methods import method_at
 from curricle.core.jobs import NgramSpec
 from curricle.core.store import Store
 from curricle.recipes.specs.training import Setting
@@ -37,10 +37,7 @@ class MethodsPlan:
         proxy = self.sweep.proxy
         starts = () if self.sweep.name else tuple(self._band.starts())
         found = (
-            *(
-                self._at(proxy.main(rate), f"rate {written(rate)}")
-                for rate in sorted(proxy.learning_rates)
-            ),
+            *(self._at(proxy.main(rate), method_at(rate)) for rate in sorted(proxy.learning_rates)),
             *self._stopped(),
             *self._larger_batches(),
             Method("tuned proxies", "tuned", self._blinded(self._ranking.runs())),
@@ -91,7 +88,7 @@ class MethodsPlan:
         rate = self.sweep.proxy.standard_rate
         runs = tuple(self._ranking.runs_at(self.sweep.proxy.main(rate)))
         for tokens in runs[0].training.validations_at:
-            yield Method(f"rate {written(rate)}, stopped at {tokens}", "stopped", runs, tokens)
+            yield Method(f"{method_at(rate)}, stopped at {tokens}", "stopped", runs, tokens)
 
     def _larger_batches(self) -> Iterator[Method]:
         """The standard rate with each larger batch that is tried."""
@@ -99,7 +96,7 @@ class MethodsPlan:
         for size in sorted(proxy.batch_sizes):
             if size > proxy.batch_size:
                 setting = replace(proxy.main(proxy.standard_rate), batch_size=size)
-                yield self._at(setting, f"rate {written(proxy.standard_rate)}, batch {size}")
+                yield self._at(setting, f"{method_at(proxy.standard_rate)}, batch {size}")
 
     def _blinded(self, runs: Sequence[TrainingStep]) -> tuple[TrainingStep, ...]:
         """Without the recipes that differ in order alone, which a tiny rate can't see."""

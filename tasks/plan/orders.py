@@ -22,9 +22,12 @@ class Orders:
 
     def random(self, recipe: str, part: Part, count: int, seed: int) -> RandomOrderStep:
         """`count` samples of a part of the recipe's dataset."""
+        return RandomOrderStep(self.preparation.datasets[recipe], self.pool(part), count, seed)
+
+    def pool(self, part: Part) -> Pool:
+        """A part of a dataset, the same for all runs of the study."""
         length = self.study.tokenizer.sequence_length
-        pool = Pool(part, length, self.study.scoring.holdout, self.study.seed)
-        return RandomOrderStep(self.preparation.datasets[recipe], pool, count, seed)
+        return Pool(part, length, self.study.scoring.holdout, self.study.seed)
 
     def of_recipe(self, name: str, count: int, seed: int) -> OrderStep:
         """`count` samples of the recipe's whole dataset, in the order that the recipe names."""

@@ -59,7 +59,8 @@ class ScoresPlan:
         if curriculum.scores is None:
             return self.step(recipe, curriculum.score, seed)
         dataset, length = self._runs.preparation.datasets[recipe], self._length
-        return GivenScoresStep(curriculum.scores, column_of(curriculum.score), dataset, length)
+        column, targets = column_of(curriculum.score), self._runs.orders.pool("target")
+        return GivenScoresStep(curriculum.scores, column, dataset, length, targets)
 
     def step(self, recipe: str, score: str, seed: int) -> Step:
         """The step that measures a score; for one target seed where that makes a difference."""

@@ -56,6 +56,26 @@ def test_a_recipe_that_is_surely_worse_goes_at_the_first_look() -> None:
     )
 
 
+def test_a_control_neither_beats_a_candidate_nor_settles_the_choice() -> None:
+    values = {"a": [1.0, 2.0, 3.1], "b": [1.1, 2.0, 3.0], "control": [-8.0, -7.0, -5.9]}
+    costs = dict.fromkeys(values, 1.0)
+    assert next_round(values, costs, 100.0, RULE) is None, "as a candidate it is the only one left"
+    step = next_round(values, costs, 100.0, RULE, controls=["control"])
+    assert step == Round(recipes=("a", "b", "control"), start=3, stop=4, cost=3.0)
+
+
+def test_a_control_that_has_lost_gets_no_more_seeds() -> None:
+    values = {"bad": [9.0, 10.1, 11.0], "a": [1.0, 2.0, 3.1], "b": [1.1, 2.0, 3.0]}
+    step = next_round(values, dict.fromkeys(values, 1.0), 100.0, RULE, controls=["bad"])
+    assert step == Round(recipes=("a", "b"), start=3, stop=4, cost=2.0)
+
+
+def test_a_single_candidate_left_ends_it_whatever_the_controls_do() -> None:
+    values = {"a": [1.0, 2.0, 3.1], "b": [9.1, 10.0, 11.0], "control": [1.0, 2.1, 3.0]}
+    costs = dict.fromkeys(values, 1.0)
+    assert next_round(values, costs, 100.0, RULE, controls=["control"]) is None
+
+
 def test_nothing_is_judged_before_the_first_look() -> None:
     values = np.array([[0.0, 0.0], [9.0, 9.1], [5.0, 5.2]])
     assert survivors(values, RULE).all()

@@ -11,7 +11,9 @@ from curricle.analysis.content import ReportContent
 from curricle.analysis.findings import findings_of
 from curricle.analysis.plain_text import WIDTH
 from curricle.analysis.ranking import Ranking, rank
+from curricle.analysis.report import render_report
 from curricle.analysis.summary import render_summary
+from curricle.analysis.table_ranking import rank_table
 
 
 def _table(effects: dict[str, float], noise: float, label: str, seeds: int = 3) -> pd.DataFrame:
@@ -65,6 +67,49 @@ def test_target_size_that_contradicts_the_proxies_is_in_the_headline() -> None:
         confirmation=_ranking({"base": -2, "good": -1, "poor": 1}),
     )
     assert "But at the target's size base surely beats good" in findings_of(content).headline
+
+
+def _checked(proxy: list[float], target: list[float], noise: float = 0.001) -> ReportContent:
+    """A study whose tiny rate has been compared with its tuned target."""
+    rows = [
+        (stage, "rate 1e-5", f"r{place:02}", seed, "average", 5 + effect + seed + noise * random)
+        for stage, effects in (("proxy", proxy), ("target", target))
+        for place, effect in enumerate(effects)
+        for seed, random in enumerate(np.random.default_rng(place).normal(size=3))
+    ]
+    columns = ["stage", "method", "recipe", "seed", "domain", "value"]
+    check = rank_table(pd.DataFrame(rows, columns=columns))
+    tiny = check.proxies["rate 1e-5"]["average"]
+    return ReportContent(study="s", tiny=tiny, tiny_rate=1e-5, check=check)
+
+
+def test_a_tuned_target_that_ranks_otherwise_is_told_beside_the_recipe() -> None:
+    effects = [float(place) for place in range(12)]
+    opposed = _checked(effects, effects[::-1])
+    agreement = _topics(opposed, "agreement")
+    assert (
+        "Over 12 candidates the tiny rate's ranking has a Spearman of -1.00 (-1.00 to" in agreement
+    )
+    assert agreement.endswith("bounds it by 1.00: don't decide by it.")
+    assert "Spearman of only -1.00" in findings_of(opposed).headline
+    assert [item.topic for item in findings_of(opposed).items][:2] == ["recipe", "agreement"]
+    assert ("", "low-agreement") in [(place, one.name) for place, one in opposed.all_cautions()]
+    for text in (render_summary(opposed), render_report(opposed)):
+        assert "the rankings disagree" in " ".join(text.split())
+
+
+def test_a_tuned_target_that_agrees_is_told_without_a_warning() -> None:
+    effects = [float(place) for place in range(12)]
+    alike = _checked(effects, effects)
+    assert "Spearman of 1.00" in _topics(alike, "agreement")
+    assert "decide" not in _topics(alike, "agreement") + findings_of(alike).headline
+    assert "too few" in _topics(_checked(effects[:3], effects[:3]), "agreement")
+
+
+def test_a_target_without_order_cannot_say() -> None:
+    content = _checked([1.0, 2.0, 3.0], [1.0, 1.0, 1.0], noise=0.0)
+    assert "can't say" in _topics(content, "agreement")
+    assert "can't say" in findings_of(content).headline
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau, spearmanr
 
+from curricle.analysis.cautions import MINIMUM_RHO
 from curricle.analysis.methods import (
     Methods,
     ceiling_of,
@@ -102,6 +103,19 @@ def test_a_low_rho_is_cautioned_and_blamed_on_the_target_where_it_is_to_blame() 
     (caution,) = judge_methods({"blind": proxy}, noisy).cautions
     assert "give the target more seeds" in caution.text
     assert judge_methods({"itself": steady}, steady).cautions == ()
+
+
+def test_noise_of_the_target_is_no_excuse_for_a_method_that_ranks_the_other_way() -> None:
+    truth = np.random.default_rng(8).normal(0, 1, 23)
+    target = _ranking(list(truth), 3.5)
+    ceiling = ceiling_of(target)
+    assert ceiling is not None
+    assert ceiling.spearman.value < MINIMUM_RHO
+    (caution,) = judge_methods(
+        {"opposed": {"average": _ranking(list(-truth))}}, {"average": target}
+    ).cautions
+    assert "the rankings disagree" in caution.text
+    assert "seeds" not in caution.text
 
 
 @pytest.mark.parametrize("noise", [0.5, 1.5])

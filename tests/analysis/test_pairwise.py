@@ -9,6 +9,9 @@ from curricle.analysis.document_noise import DocumentNoise
 from curricle.analysis.pairwise import SEED_CAP, compare_all, smallest_sufficient
 
 RANDOM = np.random.default_rng(11)
+SHIFTED = np.array([[1.0, -0.5, 0.3, -0.8], [-0.8, 1, -0.5, 0.3], [0.3, -0.8, 1, -0.5]])
+# Four recipes whose sample variances are the same, so that none has more than the pooled one.
+QUIET = np.vstack([SHIFTED, [[-0.5, 0.3, -0.8, 1]]])
 
 
 def _none(count: int) -> np.ndarray:
@@ -18,7 +21,8 @@ def _none(count: int) -> np.ndarray:
 @pytest.mark.parametrize("sizes", [(4, 4, 4), (3, 5, 4)])
 def test_unpaired_runs_give_tukeys_test(sizes: tuple[int, ...]) -> None:
     """Runs that share no seed are a one-way layout: scipy's Tukey-Kramer."""
-    groups = [RANDOM.normal(shift, 1.0, size) for shift, size in enumerate(sizes)]
+    groups = [RANDOM.normal(0.0, 1.0, size) for size in sizes]
+    groups = [shift + group / group.std(ddof=1) for shift, group in enumerate(groups)]
     values = np.full((3, sum(sizes)), np.nan)
     start = 0
     for row, group in enumerate(groups):
@@ -59,8 +63,7 @@ def test_controls_change_nothing_among_candidates() -> None:
 
 
 def test_pair_with_a_noisy_control_has_games_and_howells_interval() -> None:
-    values = RANDOM.normal(0, 1, (5, 4))
-    values[4] *= 20
+    values = np.vstack([QUIET + RANDOM.normal(0, 1, (4, 1)), 20 * RANDOM.normal(0, 1, (1, 4))])
     found = compare_all(values, np.array([False] * 4 + [True]), 0.95)
     fit, seeds = found.fit, 4
     own = (values[4] - fit.effects).var(ddof=1) / seeds
@@ -71,7 +74,7 @@ def test_pair_with_a_noisy_control_has_games_and_howells_interval() -> None:
 
 
 def test_controls_against_one_recipe_are_planned_comparisons() -> None:
-    values = RANDOM.normal(0, 1, (6, 4))
+    values = np.vstack([QUIET + RANDOM.normal(0, 1, (4, 1)), RANDOM.normal(0, 1, (2, 4))])
     control = np.array([False] * 4 + [True] * 2)
     found = compare_all(values, control, 0.95)
     fit, seeds = found.fit, 4
@@ -86,8 +89,7 @@ def test_controls_against_one_recipe_are_planned_comparisons() -> None:
 
 
 def test_a_quiet_control_is_not_taken_at_its_word() -> None:
-    values = RANDOM.normal(0, 1, (5, 3))
-    values[4] = values[:4].mean(axis=0) + 1
+    values = np.vstack([QUIET, QUIET.mean(axis=0) + 1])
     found = compare_all(values, np.array([False] * 4 + [True]), 0.95)
     assert found.margin[4, 0] > found.margin[1, 0]
 
@@ -112,7 +114,7 @@ def test_intervals_cover_jointly(ratio: float, missing: float) -> None:
         held_planned += (np.abs(found.difference - gaps) <= found.planned_margin)[8:, 0].all()
         rank_sets += _rank_sets_hold(truth, found.difference + found.margin < 0)
     print(f"of {tables}: {held=}, {held_controls=}, {held_planned=}, {rank_sets=}")
-    assert 0.93 * tables <= held <= 0.97 * tables
+    assert 0.93 * tables <= held <= 0.98 * tables
     assert held_controls >= 0.93 * tables
     assert held_planned >= 0.93 * tables
     assert rank_sets >= 0.95 * tables
@@ -125,7 +127,8 @@ def _rank_sets_hold(truth: np.ndarray, surely_lower: np.ndarray) -> bool:
 
 
 def test_seeds_to_settle_are_the_fewest_that_would_do() -> None:
-    values = np.array([[0.0, 0.1, -0.1], [0.1, 0.25, 0.1], [0.4, -0.1, 0.4], [1.0, 1.4, 1.1]])
+    residuals = np.array([[1.0, -1, 0], [-1, 1, 0], [0, 1, -1], [0, -1, 1]])
+    values = residuals / 8 + np.array([[0.0], [0.18], [0.3], [1.2]])
     found = compare_all(values, _none(4), 0.95)
     variance = found.fit.variance or 0.0
 
@@ -155,14 +158,15 @@ def test_smallest_sufficient() -> None:
 
 
 def test_comparison_intervals_overlap_exactly_where_nothing_is_decided() -> None:
-    values = RANDOM.normal(0, 1, (9, 4)) + np.linspace(0, 6, 9)[:, None]
-    found = compare_all(values, _none(9), 0.95)
+    values = np.vstack([QUIET, -QUIET]) + np.linspace(0, 6, 8)[:, None]
+    found = compare_all(values, _none(8), 0.95)
     apart = np.abs(found.difference) > found.width[:, None] + found.width[None, :]
     np.testing.assert_array_equal(apart, np.abs(found.difference) > found.margin)
 
 
 def test_documents_widen_the_intervals_and_no_seed_narrows_them() -> None:
-    values = RANDOM.normal(0, 0.1, (5, 3)) + np.linspace(0, 1, 5)[:, None]
+    residuals = np.array([[1.0, -1, 0], [-1, 1, 0], [0, 1, -1], [-1, 0, 1], [1, -1, 0]])
+    values = residuals / 10 + np.linspace(0, 1, 5)[:, None]
     noise = DocumentNoise(np.eye(5) * 0.3**2, 29)
     alone, found = compare_all(values, _none(5), 0.95), compare_all(values, _none(5), 0.95, noise)
     assert alone.fit.variance is not None

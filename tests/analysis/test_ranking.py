@@ -14,8 +14,8 @@ from curricle.core.plain import from_plain, to_plain
 
 Values = dict[str, list[float]]
 NAN = float("nan")
-# Recipe means 1, 2, 6 and seed means 2, 3, 4; residuals +-0.5 in the first and second recipe.
-BY_HAND: Values = {"a": [0.5, 0.5, 2.0], "b": [0.5, 2.5, 3.0], "c": [5.0, 6.0, 7.0]}
+# Recipe means 1, 2, 6 and seed means 2, 3, 4; residuals 0.5, -0.5 and 0 in every recipe.
+BY_HAND: Values = {"a": [0.5, 0.5, 2.0], "b": [1.0, 2.5, 2.5], "c": [4.5, 6.0, 7.5]}
 
 
 def _table(values: Values) -> pd.DataFrame:
@@ -33,11 +33,12 @@ def _cautions(ranking: Ranking) -> set[str]:
 
 def test_a_table_worked_by_hand() -> None:
     ranking = rank(_table(BY_HAND), "b")
-    # Residuals: a 0.5, -0.5, 0; b -0.5, 0.5, 0; c 0, 0, 0. Sum of squares 1, 4 degrees of freedom.
+    # Residuals: a 0.5, -0.5, 0; b 0, 0.5, -0.5; c -0.5, 0, 0.5. Sum of squares 1.5, 4 degrees of
+    # freedom.
     assert ranking.degrees_of_freedom == 4
-    assert ranking.standard_deviation == pytest.approx(0.5)
+    assert ranking.standard_deviation == pytest.approx(np.sqrt(0.375))
     assert [item.mean for item in ranking.recipes] == pytest.approx([1.0, 2.0, 6.0])
-    margin = studentized_range.ppf(0.95, 3, 4) * 0.5 / np.sqrt(3)
+    margin = studentized_range.ppf(0.95, 3, 4) * np.sqrt(0.375 / 3)
     best, base, last = ranking.recipes
     assert (best.difference, base.difference, last.difference) == pytest.approx((-1.0, 0.0, 4.0))
     assert (best.difference_low, best.difference_high) == pytest.approx((-1 - margin, -1 + margin))
@@ -206,17 +207,25 @@ def test_seeds_that_disagree_are_flagged() -> None:
 
 def test_proxies_that_have_not_moved_are_flagged() -> None:
     table = _table({"a": [8.29, 8.31], "b": [8.10, 8.12]})
-    found = movement_cautions(table, {0: 8.3, 1: 8.32})
+    found = movement_cautions(table, {0: 8.3, 1: 8.32}, ["a", "b"])
     assert [(item.name, item.recipes) for item in found] == [("not-moved", ("a",))]
-    assert movement_cautions(table, {0: 9.0, 1: 9.0}) == ()
+    assert movement_cautions(table, {0: 9.0, 1: 9.0}, ["a", "b"]) == ()
 
 
 def test_little_movement_is_enough_where_seeds_agree() -> None:
     agreeing = _table({"a": [8.2990, 8.3190], "b": [8.2991, 8.3192], "c": [8.2993, 8.3193]})
-    assert movement_cautions(agreeing, {0: 8.3, 1: 8.32}) == ()
+    assert movement_cautions(agreeing, {0: 8.3, 1: 8.32}, list("abc")) == ()
     noisy = _table({"a": [8.2990, 8.3193], "b": [8.2991, 8.3192], "c": [8.2993, 8.3190]})
-    (found,) = movement_cautions(noisy, {0: 8.3, 1: 8.32})
+    (found,) = movement_cautions(noisy, {0: 8.3, 1: 8.32}, list("abc"))
     assert found.recipes == ("a", "b", "c")
+
+
+def test_controls_do_not_make_seeds_agree_on_what_has_not_moved() -> None:
+    values = {"a": [8.2990, 8.3193], "b": [8.2991, 8.3192], "c": [8.2993, 8.3190]}
+    controls = {f"bad{place}": [8.31 + place, 8.33 + place] for place in range(4)}
+    found = movement_cautions(_table(values | controls), {0: 8.3, 1: 8.32}, list("abc"))
+    assert found
+    assert set("abc") <= set(found[0].recipes)
 
 
 def test_representatives_are_best_middle_and_bad_control() -> None:

@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from curricle.analysis.content import ScoredText
 from curricle.analysis.score_quality import (
     MeasuredScore,
     ScoreQualities,
     judge_scores,
     spearman,
 )
-from curricle.analysis.score_summary import render_scores
+from curricle.analysis.score_summary import render_ends, render_scores
 
 DRAW = np.random.default_rng(0)
 DOMAINS = ["a"] * 400 + ["b"] * 400
@@ -92,3 +93,27 @@ def test_the_table_says_which_score_to_leave_alone(found: ScoreQualities) -> Non
     assert "warning: poor is not worth ranking by" in text
     line = next(line for line in text.splitlines() if line.startswith("good "))
     assert line.split()[1] == f"{found.scores[0].split_half:.2f}"
+
+
+def test_the_table_names_each_domain_whose_halves_disagree(found: ScoreQualities) -> None:
+    text = render_scores(found)
+    good, poor = (text.split(f"{name}: 5 %")[1].split("\n\n")[0] for name in ("good", "poor"))
+    assert "split half" not in good
+    a, b = found.scores[1].domains
+    assert f"split half {a.split_half:.2f}" in poor.splitlines()[1]
+    assert f"split half {b.split_half:.2f}" in poor.splitlines()[2]
+
+
+def test_examples_of_both_ends_are_harmless_lines_of_the_terminals_width() -> None:
+    hostile = "import os\n\x1b[31mred\x07 half \ud83d of a pair " + "word " * 50
+    ends = {
+        "good": (
+            ScoredText(domain="python", score=4.123, text=hostile),
+            ScoredText(domain="zh", score=-0.5, text="\u6f22" * 200),
+        )
+    }
+    title, high, low = render_ends(ends, 60).splitlines()
+    assert title == "good: samples from both ends, the highest first"
+    assert high.startswith(r"      4.12  python  import os \x1b[31mred\x07 half \ud83d of")
+    assert len(high) == 60
+    assert low == "      -0.5  zh      " + "\u6f22" * 20

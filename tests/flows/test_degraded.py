@@ -6,8 +6,17 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
+from prefect.testing.utilities import prefect_test_harness
+
+from curricle.core.errors import JobError
+from curricle.core.store import Store
+from curricle.flows.rank import rank
+from curricle.recipes.loading import load_study
+from curricle.tasks.baselines import BaselineStep
+from curricle.tasks.plan import StudyPlan
 
 Curricle = Callable[..., CompletedProcess[str]]
 
@@ -73,3 +82,32 @@ def test_a_sweep_goes_on_without_what_diverges(
     outcome = json.loads(again.stdout)
     assert outcome["state"] == "Degraded"
     assert len(outcome["missing"]) == 12
+
+
+@pytest.mark.slow
+def test_a_sweep_goes_on_without_measurements_that_fail(
+    tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: BaselineStep, *_: object) -> None:
+        raise JobError(f"{self.job_kind}: not finite")
+
+    monkeypatch.setattr(BaselineStep, "build", fail)
+    monkeypatch.setenv("CURRICLE_CACHE", str(tmp_path / "cache"))
+    settings = [
+        f"store={tmp_path / 'store'}",
+        "proxy.tokens=1024",
+        *SETTINGS[2:6],
+        "evaluation.multiple_choice=null",
+    ]
+    with prefect_test_harness(server_startup_timeout=240):
+        state: Any = rank(str(tiny_study), settings, return_state=True)
+    assert state.name == "Degraded"
+    assert "missing (start of untouched, seed 0;" in (state.message or "")
+    plan = StudyPlan(load_study(str(tiny_study), settings))
+    store = Store(plan.study.store)
+    assert plan.ranking.tiny(store) is not None
+    assert plan.band.present(store) is None
+    methods = plan.methods[0].present(store)
+    assert methods is not None
+    assert {one.how for one in methods.methods} == {"end", "tuned"}
+    assert store.exists(methods.artifact)

@@ -37,6 +37,7 @@ def test_a_pool_runs_jobs_like_this_process_and_survives_bad_ones(
         for output in (there, again):
             facts = pool.run(Job("train", training_spec, inputs, output))
             assert facts.pop("seconds") > 0
+            assert (facts.pop("workers"), facts.pop("accelerator")) == (1, "cpu")
             assert facts == expected
             assert (output / "model.safetensors").read_bytes() == (
                 here / "model.safetensors"
@@ -142,6 +143,7 @@ def test_many_jobs_come_back_in_order(
         jobs.append(Job("train", replace(training_spec, seed=seed), inputs, output))
     facts = train_many(jobs, workers=2)
     assert all(entry.pop("seconds") > 0 for entry in facts)
+    assert all((e.pop("workers"), e.pop("accelerator")) == (2, "cpu") for e in facts)
     here = tmp_path / "here"
     here.mkdir()
     assert facts[1] == train(jobs[1].spec, inputs, here, Placement())

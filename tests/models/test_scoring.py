@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from curricle.core.errors import InputError
 from curricle.core.jobs import SampleStatisticsSpec, ScoringPart, ScoringSpec, TrainingSpec
 from curricle.core.scores_file import read_halves, read_scores
-from curricle.core.token_dataset import TokenDataset
+from curricle.core.token_dataset import DatasetWriter, TokenDataset, TokenizedDocument
 from curricle.kernels.bigram_cross_entropy import bigram_cross_entropy, fit_bigram_model
 from curricle.models import scoring
 from curricle.models.checkpoint import load_model
@@ -23,7 +23,10 @@ from curricle.models.scoring import score
 from curricle.models.training import train
 
 SPEC = ScoringSpec(early=240, late=(720, 960))
-LENGTH = 12
+LENGTH, NOISE_LENGTH = 12, 100
+OF_NOISE = SampleStatisticsSpec(
+    sequence_length=NOISE_LENGTH, vocabulary_size=97, names=("moore_lewis",)
+)
 
 
 @pytest.fixture
@@ -108,13 +111,43 @@ def test_statistics_of_tokens_and_of_their_halves(inputs: dict[str, Path], tmp_p
     halves = read_halves(tmp_path, "bigram_cross_entropy")
     assert halves is not None
     np.testing.assert_allclose(halves.mean(axis=0), expected)  # equal numbers of predictions
-    # As many training samples as there are: the other model has seen all of them.
-    usual = fit_bigram_model(windows, 97)
-    difference = expected - bigram_cross_entropy(windows, usual).numpy()
-    np.testing.assert_allclose(read_scores(tmp_path, "moore_lewis"), difference)
     counts = [np.unique(row, return_counts=True)[1] / LENGTH for row in windows[:, :-1].numpy()]
     entropy = [-(share * np.log(share)).sum() for share in counts]
     np.testing.assert_allclose(read_scores(tmp_path, "unigram_entropy"), entropy, atol=1e-9)
+
+
+def _noise(folder: Path, seed: int, samples: int) -> TokenDataset:
+    """A dataset of tokens without any order, of which no sample is more usual than another."""
+    folder.mkdir()
+    tokens = np.random.default_rng(seed).integers(1, 97, samples * NOISE_LENGTH)
+    writer = DatasetWriter(folder, vocabulary_size=97, end_of_text=0)
+    writer.write_domain("noise", [TokenizedDocument("one", "made up", len(tokens), tokens)])
+    writer.finish()
+    return TokenDataset(folder, NOISE_LENGTH)
+
+
+def test_no_sample_is_compared_with_a_model_that_has_read_it(tmp_path: Path) -> None:
+    dataset = _noise(tmp_path / "dataset", 1, 1000)
+    _noise(tmp_path / "validation", 2, 100)
+    inputs = {role: tmp_path / role for role in ("dataset", "validation")}
+    sample_statistics(OF_NOISE, inputs, tmp_path, Placement())
+    scores, halves = read_scores(tmp_path, "moore_lewis"), read_halves(tmp_path, "moore_lewis")
+    # By how much a model that has read a sample finds it more usual.
+    windows = torch.from_numpy(dataset.read(np.arange(len(dataset))))
+    surprise = bigram_cross_entropy(windows, fit_bigram_model(windows[:100], 97))
+    effect = float(surprise[100:].mean() - surprise[:100].mean())
+    # As many as a model would have read don't stand out.
+    assert np.sort(scores)[-100:].mean() - np.median(scores) < effect / 2
+    assert halves is not None
+    assert abs(float(np.corrcoef(halves[0], halves[1])[0, 1])) < 0.1
+
+
+def test_a_single_sample_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
+    for role, seed in (("dataset", 1), ("validation", 2)):
+        _noise(tmp_path / role, seed, 1)
+    inputs = {role: tmp_path / role for role in ("dataset", "validation")}
+    with pytest.raises(InputError, match="moore-lewis of a dataset of 1 samples, expected 2"):
+        sample_statistics(OF_NOISE, inputs, tmp_path, Placement())
 
 
 def test_a_dataset_of_another_vocabulary_is_refused(

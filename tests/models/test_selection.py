@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,17 +80,20 @@ def test_inverted_choices_are_what_is_left(
     assert sorted([*chosen[:4].tolist(), *left[:4].tolist()]) == sorted(first.tolist())
 
 
+@pytest.mark.parametrize("anti", [False, True])
 def test_the_entropy_v_reads_what_its_precomputed_twin_reads(
-    variant: Variant, candidates: dict[str, Path], tmp_path: Path
+    variant: Variant, candidates: dict[str, Path], tmp_path: Path, anti: bool
 ) -> None:
-    facts, read = _train(variant(selection=ENTROPY), candidates, tmp_path / "run")
+    selection = replace(ENTROPY, inverted=anti)
+    facts, read = _train(variant(selection=selection), candidates, tmp_path / "run")
     (tmp_path / "scores").mkdir()
     statistics = SampleStatisticsSpec(sequence_length=12, vocabulary_size=97)
     sample_statistics(statistics, candidates, tmp_path / "scores", Placement())
     entropy = read_scores(tmp_path / "scores", "unigram_entropy")
     rows = read_order(candidates["order"], len(entropy)).reshape(20, 8)
     percentiles = rising_and_falling(np.arange(20) / 20, 0.45)
-    places = nearest_to_percentile(-entropy[rows], percentiles, 4)
+    scores = entropy if anti else -entropy
+    places = nearest_to_percentile(scores[rows], percentiles, 4)
     np.testing.assert_array_equal(read, np.take_along_axis(rows, places, axis=1).reshape(-1))
     assert facts["selection_flops"] == 0
 

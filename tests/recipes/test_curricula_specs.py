@@ -30,6 +30,10 @@ def test_a_growing_pool_is_the_default(tiny_study: Path) -> None:
         ),
         ("{pacing: stages, stages: []}", "stages"),
         (
+            "{pacing: stages, stages: [{tokens: 4096, mix: {prose: 1, poems: 2}}]}",
+            r"curriculum 'x': stage 1 reads domain 'poems', expected domains of .* licences, prose",
+        ),
+        (
             "{drawing: with-replacement, max_repeats: 2}",
             "max_repeats with drawing with-replacement, expected a cap",
         ),
@@ -40,6 +44,41 @@ def test_curricula_that_cant_be_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         load_study(str(tiny_study), [f"curricula.x={curriculum}"])
+
+
+def test_a_domain_that_only_the_documents_know_may_be_read(tiny_study: Path) -> None:
+    rows = "{source: files, path: x.jsonl, domain_column: domain}"
+    stages = "{pacing: stages, stages: [{tokens: 4096, mix: {poems: 2}}]}"
+    load_study(str(tiny_study), [f"corpora={{a: {rows}}}", f"curricula.x={stages}"])
+    rows = "{source: files, path: x.jsonl, domain: poems}"
+    load_study(str(tiny_study), [f"corpora={{a: {rows}}}", f"curricula.x={stages}"])
+    spectrum = "{source: spectrum, tokens_per_stage: 1000}"
+    with pytest.raises(InputError, match="stage 1 reads domain 'poems', expected .* cloze, facts"):
+        load_study(str(tiny_study), [f"corpora={{a: {spectrum}}}", f"curricula.x={stages}"])
+
+
+def test_stages_say_which_tokens_the_target_needs(tiny_study: Path) -> None:
+    stages = "{pacing: stages, stages: [{tokens: 96}, {tokens: 4000}]}"
+    overrides = [f"curricula.x={stages}", "target.tokens=null", "target.tokens_per_parameter=20"]
+    expected = "expected target.tokens, the 4096 of the stages, fix: give target.tokens: 4096"
+    with pytest.raises(InputError, match=expected):
+        load_study(str(tiny_study), overrides)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ("{mtld: 0}", "both: no weight but 0, expected a weight that counts"),
+        ("{mtld: 0, length: -0.0}", "both: no weight but 0"),
+        ("{mtld: .inf}", "finite"),
+        ("{mtld: .nan}", "finite"),
+    ],
+)
+def test_weights_that_come_to_nothing_are_refused(
+    tiny_study: Path, weights: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        load_study(str(tiny_study), [f"scoring.combinations={{both: {weights}}}"])
 
 
 TWIN = "{pacing: oversampled-v, score: unigram-entropy, direction: ascending}"

@@ -13,8 +13,10 @@ from curricle.analysis.score_summary import render_scores
 from curricle.core.order_file import read_order, read_read
 from curricle.core.store import Artifact, Store
 from curricle.recipes.loading import load_study
+from curricle.recipes.specs.curricula import GrowingPool
 from curricle.tasks.comparisons import by_schedule, charges_of, comparisons_of, main_targets
 from curricle.tasks.order_check import check_order
+from curricle.tasks.outcome import read_outcome
 from curricle.tasks.plan import StudyPlan
 from curricle.tasks.results import collect_results
 from curricle.tasks.score_quality import scored_samples
@@ -57,12 +59,14 @@ def _run(plan: StudyPlan, arm: str) -> Any:
     return next(run for run in runs if run.curriculum == arm and run.training.seed == 0)
 
 
-def test_the_entropy_v_and_its_twin_are_one_run(made: tuple[StudyPlan, Store]) -> None:
+@pytest.mark.parametrize("arm", ["{}", "anti-{}"])
+def test_the_entropy_v_and_its_twin_are_one_run(made: tuple[StudyPlan, Store], arm: str) -> None:
     plan, store = made
-    online, twin = (store.folder(_run(plan, arm).artifact) for arm in ("online", "twin"))
+    runs = [_run(plan, arm.format(name)) for name in ("online", "twin")]
+    online, twin = (store.folder(run.artifact) for run in runs)
     read = read_read(online)
     assert read is not None
-    order = store.folder(_run(plan, "twin").order.artifact)
+    order = store.folder(runs[1].order.artifact)
     np.testing.assert_array_equal(read, read_order(order, 10**6))
     assert (online / "model.safetensors").read_bytes() == (twin / "model.safetensors").read_bytes()
 
@@ -85,7 +89,7 @@ def test_every_arm_has_read_what_it_says(made: tuple[StudyPlan, Store], arm: str
     plan, store = made
     tokenizer: Artifact = plan.preparation.tokenizer.artifact
     check = check_order(store, _run(plan, arm).artifact, tokenizer)
-    assert check.first_difference is None
+    assert check.is_proved
     assert check.points == 4
 
 
@@ -93,6 +97,10 @@ def test_scores_are_judged_and_arms_compared(made: tuple[StudyPlan, Store]) -> N
     plan, store = made
     scored = scored_samples(plan, store, "untouched")
     assert scored is not None
+    assert list(scored.ends) == [*plan.curricula.scoring.wanted]
+    assert scored.examples == scored.ends["learnability"]
+    told = read_outcome(plan, store, "score", seconds=1.0).text
+    assert told.count("samples from both ends") == len(scored.ends)
     text = render_scores(scored.qualities)
     assert all(name in text for name in ("learnability", "moore-lewis", "mtld", "length"))
     results = collect_results(plan, store)
@@ -118,3 +126,17 @@ def test_scores_are_judged_and_arms_compared(made: tuple[StudyPlan, Store]) -> N
     assert shares["rho", "operations"] > shares["pool", "operations"] > 1
     assert shares["aged", "operations"] > shares["pool", "operations"]
     assert {item.curriculum for item in charges["selections"]} == {"rho", "online"}
+
+
+def test_given_scores_are_charged_as_their_records_say(made: tuple[StudyPlan, Store]) -> None:
+    plan, store = made
+    scores = plan.curricula.scoring.step("untouched", "learnability", 0)
+    given = GrowingPool(scores=f"{store.root}/{scores.artifact.key}")
+    curricula = {"pool": plan.study.curricula["pool"], "given": given}
+    plan = StudyPlan(plan.study.model_copy(update={"curricula": curricula}))
+    make(store, [_run(plan, "given")])
+    charges = charges_of(plan, store, collect_results(plan, store), "untouched")
+    assert [item.curriculum for item in charges["charges"]] == ["pool", "given"]
+    shares = {(item.curriculum, item.basis): item.share for item in charges["equal_costs"]}
+    for basis in ("operations", "time"):
+        assert shares["given", basis] == pytest.approx(shares["pool", basis])

@@ -27,3 +27,8 @@ def verify_order(checkpoint: str, as_json: bool) -> None:
     click.echo(json.dumps(check.to_plain()) if as_json else render_check(check))
     if check.first_difference is not None:
         raise CurricleError(f"{run.key} didn't read what its order says")
+    if not check.is_proved:
+        raise CurricleError(
+            f"{run.key}: its log proves {check.proved_steps} of {check.steps} steps, "
+            "expected a digest at the last one"
+        )

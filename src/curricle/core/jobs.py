@@ -83,8 +83,8 @@ class SelectionSpec:
     """Which of a step's candidates are trained on; see `models/selection.py`.
 
     `policy` is `rho-loss` or `entropy-v`; a step has `oversampling` batches of candidates. `turn`
-    is the share of the run at which `entropy-v` reaches the highest entropy. `inverted` chooses the
-    candidates that the policy would leave for last.
+    is the share of the run at which `entropy-v` reaches the highest entropy. `inverted` is the
+    anti-curriculum: the smallest difference for `rho-loss`, the V turned round for `entropy-v`.
     """
 
     policy: str

@@ -9,8 +9,7 @@ from curricle.core.errors import InputError
 from curricle.recipes.documents import Document, Drops
 from curricle.recipes.sources import identity_of, read_source
 from curricle.recipes.sources.installed import InstalledFile
-from curricle.recipes.sources.package_files import DOMAINS
-from curricle.recipes.specs.sources import PythonEnvironmentSource
+from curricle.recipes.specs.sources import DOMAINS, PythonEnvironmentSource
 
 LONG = PythonEnvironmentSource(source="python-environment", megabytes_per_domain=10.0)
 
