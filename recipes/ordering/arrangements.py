@@ -43,8 +43,12 @@ def v_shaped(falling: Places, turn: float) -> Places:
 
     Each arm spans the whole range: the ranks are dealt out evenly, `turn` of them to the first.
     """
-    ranks = np.arange(len(falling))
-    first = np.floor((ranks + 1) * turn) > np.floor(ranks * turn)
+    # In place: the order of half a billion samples is held to 32 bytes each.
+    dealt = np.arange(len(falling) + 1, dtype=np.float64)
+    dealt *= turn
+    np.floor(dealt, out=dealt)
+    first = dealt[1:] > dealt[:-1]
+    del dealt
     return np.concatenate([falling[first], falling[~first][::-1]])
 
 

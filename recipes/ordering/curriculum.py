@@ -76,7 +76,8 @@ def curriculum_order(
 
     Highest scores come first, with `direction: ascending` lowest. The anti-curriculum is the same
     with the scores turned round, or for stages with their turn reversed. A growing pool may go on
-    from the samples `already` read, ranked by other scores, and be written into `out`. Pure: the
+    from the samples `already` read, ranked by other scores. The order is written into `out` if that
+    is given, such as a mapped file, but for one that is chosen out of several batches. Pure: the
     same arguments give the same order.
     """
     upside_down = (curriculum.direction == "ascending") != anti
@@ -101,12 +102,12 @@ def curriculum_order(
                 out=out,
             )
         case Stages():
-            return _staged(curriculum, table, len(base), seed, anti)
+            return _staged(curriculum, table, len(base), seed, anti, out)
         case Oversampled():
             return _oversampled(curriculum, table, len(base), batch_size, seed)
         case _:
             _check_epochs(curriculum, len(base), int(np.count_nonzero(table.in_pool)))
-            return _arranged(curriculum, table, base, seed)
+            return _arranged(curriculum, table, base, seed, out)
 
 
 def _reading_places(
@@ -132,9 +133,10 @@ def _arranged(
     table: SampleTable,
     base: Order,
     seed: int,
+    out: Order | None,
 ) -> Order:
     """Each domain's samples of the random order, arranged among that domain's positions."""
-    filled = np.empty_like(base)
+    filled = np.empty(len(base), dtype=np.int64) if out is None else out
     of_positions = table.domains[base]
     for domain in np.unique(of_positions):
         here = of_positions == domain
@@ -158,7 +160,14 @@ def _oversampled(
     return np.take_along_axis(rows, chosen, axis=1).reshape(-1)
 
 
-def _staged(curriculum: Stages, table: SampleTable, count: int, seed: int, anti: bool) -> Order:
+def _staged(
+    curriculum: Stages,
+    table: SampleTable,
+    count: int,
+    seed: int,
+    anti: bool,
+    out: Order | None,
+) -> Order:
     lowest_first = curriculum.direction == "ascending"
     pools = {
         name: RankedPool(
@@ -185,6 +194,7 @@ def _staged(curriculum: Stages, table: SampleTable, count: int, seed: int, anti:
         with_replacement=curriculum.drawing == "with-replacement",
         max_repeats=curriculum.max_repeats,
         seed=seed,
+        out=out,
     )
 
 

@@ -40,18 +40,25 @@ def staged_order(
     with_replacement: bool,
     max_repeats: int | None,
     seed: int,
+    out: Order | None = None,
 ) -> Order:
-    """Every stage's samples in random order, the stages in turn.
+    """Every stage's samples in random order, the stages in turn; written into `out` if given.
 
     Of each domain a stage reads its share to the sample (largest remainders), uniformly from the
     open share of its pool: without replacement those read least by all stages so far come first.
     Raises InputError if a stage wants a domain without samples, or too many repeats.
     """
-    parts = []
+    filled = out
+    if filled is None:
+        filled = np.empty(sum(stage.samples for stage in stages), dtype=np.int64)
+    # A mapped file's own class would be shuffled item by item, in Python.
+    plain, start = np.asarray(filled), 0
     for number, stage in enumerate(stages):
         draw = generator(seed, "stages", number)
         wanted = apportioned(stage.shares, stage.samples)
-        drawn = []
+        part = plain[start : start + stage.samples]
+        start += stage.samples
+        done = 0
         for domain in sorted(name for name, count in wanted.items() if count):
             pool = _pool_of(pools, domain, number)
             size = max(1, int(np.ceil(stage.top * len(pool.ranked))))
@@ -59,9 +66,10 @@ def staged_order(
                 ranks = draw.integers(size, size=wanted[domain])
             else:
                 ranks = draw_least_read(pool.reads, size, wanted[domain], draw, max_repeats)
-            drawn.append(pool.ranked[ranks].astype(np.int64))
-        parts.append(draw.permutation(np.concatenate(drawn)))
-    return np.concatenate(parts)
+            part[done : done + len(ranks)] = pool.ranked[ranks]
+            done += len(ranks)
+        draw.shuffle(part)
+    return filled
 
 
 def _pool_of(pools: Mapping[str, RankedPool], domain: str, stage: int) -> RankedPool:

@@ -1,5 +1,6 @@
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from curricle.core.errors import InputError
+from curricle.core.order_file import blank_order
 from curricle.core.pacing import rising_and_falling
 from curricle.recipes.ordering import SampleTable, curriculum_order, random_order
 from curricle.recipes.ordering.growing_pool import ranked_members
@@ -53,6 +55,14 @@ def test_orders_cover_the_run_and_are_functions_of_their_arguments(pacing: str, 
     np.testing.assert_array_equal(order, order_of(spec(pacing), anti=anti))
     assert not np.array_equal(order, order_of(spec(pacing), anti=not anti))
     assert not np.array_equal(order, order_of(spec(pacing), seed=2, anti=anti))
+
+
+@pytest.mark.parametrize("pacing", sorted(PACINGS.keys() - {"oversampled-v"}))
+def test_an_order_is_written_into_a_mapped_file(pacing: str, tmp_path: Path) -> None:
+    base, out = random_order(POOL, 96, 1), blank_order(tmp_path, 96)
+    order = curriculum_order(spec(pacing), TABLE, base, batch_size=8, seed=1, out=out)
+    assert order is out
+    np.testing.assert_array_equal(out, order_of(spec(pacing)))
 
 
 @pytest.mark.parametrize(
