@@ -172,14 +172,16 @@ def movement_cautions(
     *,
     lower_is_better: bool = True,
 ) -> tuple[Caution, ...]:
-    """Recipes whose proxies have not moved, from columns recipe, seed, value.
+    """The `candidates` whose proxies have not moved, from columns recipe, seed, value.
 
     `initial_losses` is the loss of the untrained model per seed: the same for all recipes. Where
-    the seeds rank the `candidates` alike they have moved, however little: a tiny rate needs no
-    more. A control would make any seeds look alike.
+    the seeds rank the candidates alike they have moved, however little: a tiny rate needs no more.
+    A control would make any seeds look alike, and a bad one has learnt what doesn't help.
     """
-    matrix = value_matrix(table, "recipe")
-    agreement = seed_agreement(matrix[matrix.index.isin(candidates)])
+    table = table[table["recipe"].isin(list(candidates))]
+    if not len(table):
+        return ()
+    agreement = seed_agreement(value_matrix(table, "recipe"))
     if agreement is not None and agreement >= MINIMUM_SEED_AGREEMENT:
         return ()
     start = table["seed"].map(initial_losses)

@@ -86,6 +86,8 @@ def _recipe_headline(ranking: Ranking) -> str:
     best, rivals = ranking.best, [item.recipe for item in ranking.leaders[1:]]
     if any(caution.name == "bad-control-not-worst" for caution in ranking.cautions):
         return "Don't trust this ranking: the bad control does not lose."
+    if len(ranking.candidates) == 1:
+        return f"{best.recipe} is the only candidate: there is nothing to choose."
     if ranking.standard_deviation is None:
         return f"{best.recipe} is lowest, but without repeated runs nothing can be told."
     if best.recipe == ranking.baseline:
@@ -113,7 +115,8 @@ def _recipe(content: ReportContent) -> Iterator[Finding]:
     if not ranking:
         return
     best, base = ranking.best, ranking.baseline
-    runs = f"{len(ranking.candidates)} candidates, {counted(len(ranking.seeds), 'seed')}"
+    candidates = counted(len(ranking.candidates), "candidate")
+    runs = f"{candidates}, {counted(len(ranking.seeds), 'seed')}"
     text = f"{best.recipe} has the lowest loss at the tiny rate ({runs})"
     if best.recipe != base:
         text += ": " + shift(

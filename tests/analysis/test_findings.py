@@ -48,6 +48,7 @@ def _topics(content: ReportContent, topic: str) -> str:
         ({"base": 0, "poor": 1, "poorer": 2}, 0.01, "Keep base: it is surely better than every"),
         ({"base": 0, "one": 0.0, "two": 0.0}, 0.5, "Keep base: no recipe is"),
         ({"base": 0, "good": -1, "bad": -2}, 0.01, "Don't trust this ranking"),
+        ({"base": 0, "bad": 1}, 0.01, "base is the only candidate: there is nothing to choose."),
     ],
 )
 def test_recipe_headlines(effects: dict[str, float], noise: float, headline: str) -> None:
