@@ -5,8 +5,8 @@ surely better; the others get more seeds, all of them the same ones. The true be
 dropped with a probability of at most 1 - confidence: to drop it, its mean must exceed another's by
 more than Dunnett's one-sided critical value, and the error is divided evenly over the looks
 (Bonferroni). The critical value stays that of all recipes although fewer are left, which is on the
-safe side, and what a recipe's own noise shows beyond the pooled one is added, as in a ranking.
-Controls have no part in it: each gets the seeds of the candidates until one of them is
+safe side. The noise is pooled: a best recipe that is much noisier than the others is dropped more
+often. Controls have no part in it: each gets the seeds of the candidates until one of them is
 surely better than it, which is all that a control is there to show. After Even-Dar, Mannor &
 Mansour (2006), with intervals for normal noise of unknown size in place of Hoeffding's, which would
 need a bound on the losses.
@@ -22,9 +22,7 @@ import numpy.typing as npt
 
 from curricle.analysis.additive_model import fit_additive
 from curricle.analysis.cautions import MINIMUM_SEEDS
-from curricle.analysis.pairwise import variances_within
 from curricle.analysis.simultaneous import one_against_others
-from curricle.analysis.unequal_noise import unequal_noise
 from curricle.core.errors import InputError
 
 Floats = npt.NDArray[np.float64]
@@ -177,9 +175,10 @@ def _beaten(values_RS: Floats, alive: Bools, level: float) -> Bools:
     fit = fit_additive(values_RS[fitted]) if fitted.any() else None
     if fit is None or fit.variance is None:
         return beaten
-    variance_RR, degrees_RR = variances_within(fit, unequal_noise(values_RS[fitted], fit))
-    critical_RR = one_against_others(len(values_RS)).criticals(degrees_RR, level)
-    worse = fit.means[:, None] - fit.means[None, :] > critical_RR * np.sqrt(variance_RR)
+    critical = one_against_others(len(values_RS)).critical(fit.degrees_of_freedom, level)
+    own = np.diag(fit.covariance)
+    scale = np.clip(own[:, None] + own[None, :] - 2 * fit.covariance, 0.0, None)
+    worse = fit.means[:, None] - fit.means[None, :] > critical * np.sqrt(scale * fit.variance)
     judged = (alive & (np.isfinite(values_RS).sum(axis=1) > 1))[fitted]
     beaten[fitted] = judged & (worse & judged[None, :]).any(axis=1)
     return beaten

@@ -155,7 +155,7 @@ def _noise(
         (sides[:, None], degrees[:, None]), (sides[None, :], degrees[None, :])
     )
     inside = np.ix_(pooled, pooled)
-    variance[inside], pair_degrees[inside] = variances_within(fit, unequal)
+    variance[inside], pair_degrees[inside] = _within(fit, unequal)
     documents_RR = documents.variances() if documents else np.zeros_like(variance)
     if documents:
         freedom = float(documents.degrees_of_freedom)
@@ -172,7 +172,7 @@ def _noise(
     )
 
 
-def variances_within(fit: AdditiveFit, unequal: UnequalNoise) -> tuple[Floats, Floats]:
+def _within(fit: AdditiveFit, unequal: UnequalNoise) -> tuple[Floats, Floats]:
     """Variances of the differences within a pool (R, R), and their degrees of freedom.
 
     A part that is estimated on d degrees of freedom has a relative variance of 2 / d; the prior

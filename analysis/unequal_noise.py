@@ -5,10 +5,10 @@ nearly three times the pooled one on the average. A test at 5 % therefore misses
 times the others' noise in every fourth study, and too many intervals of those miss the truth. So
 there is no such test; noise is added as it shows:
 
-- A recipe whose own variance exceeds the pooled one by more than chance gives 30 % of recipes has
+- A recipe whose own variance exceeds the pooled one by more than chance gives 24 % of recipes has
   the rest of it as an **excess**, on its own degrees of freedom. Nobody is taken to be quieter than
   the pool: two or three seeds look quiet by chance often enough.
-- Where the variances of all together are more dispersed than chance makes 30 % of tables, a recipe
+- Where the variances of all together are more dispersed than chance makes 24 % of tables, a recipe
   without excess may still be a noisy one that looked quiet. Variances then have a prior around the
   pooled one, scaled inverse chi-squared on d0 degrees of freedom (Smyth 2004); d0 is infinite
   otherwise.
@@ -38,7 +38,7 @@ from curricle.analysis.additive_model import AdditiveFit
 
 Floats = npt.NDArray[np.float64]
 
-_BY_CHANCE = 0.3
+_BY_CHANCE = 0.24
 """What so large a share of equal recipes, or of tables of them, exceeds by chance adds no noise."""
 
 _FEWEST = 3

@@ -10,17 +10,13 @@ RULE = Rule(first=3, most=6)
 PRICES = {"a": 1.0, "b": 1.0, "c": 1.0}
 
 
-def _share_that_keeps_the_best(truth: np.ndarray, studies: int, noise: float = 1.0) -> float:
-    """Share of studies in which the first recipe, which is the best, outlives every look.
-
-    `noise` is its standard deviation over seeds, where the others have 1.
-    """
+def _share_that_keeps_the_best(truth: np.ndarray, studies: int) -> float:
+    """Share of studies in which the first recipe, which is the best, outlives every look."""
     random = np.random.default_rng([len(truth), int(10 * truth.max())])
-    spread = np.where(np.arange(len(truth)) > 0, 1.0, noise)[:, None]
     seeds, kept = RULE.most, 0
     for _ in range(studies):
         shared = random.normal(0, 5, seeds)
-        values = truth[:, None] + shared + spread * random.normal(0, 1, (len(truth), seeds))
+        values = truth[:, None] + shared + random.normal(0, 1, (len(truth), seeds))
         kept += survivors(values, RULE)[0]
     return kept / studies
 
@@ -32,13 +28,6 @@ def test_the_best_is_dropped_in_at_most_five_studies_of_a_hundred(recipes: int, 
     truth = np.where(np.arange(recipes) > 0, gap, 0.0)
     share = _share_that_keeps_the_best(truth, 1000)
     print(f"{recipes} recipes, gap {gap}: the best survives in {share:.1%} of 1,000 studies")
-    assert share >= 0.95
-
-
-@pytest.mark.parametrize("noise", [3.0, 5.0])
-def test_it_holds_too_when_the_best_is_noisier_than_the_others(noise: float) -> None:
-    share = _share_that_keeps_the_best(np.zeros(8), 1000, noise)
-    print(f"noise {noise}: the best survives in {share:.1%} of 1,000 studies")
     assert share >= 0.95
 
 
@@ -57,7 +46,7 @@ def test_it_holds_too_when_the_rounds_are_played_out() -> None:
         kept += len(values["best"]) == max(map(len, values.values()))
         runs += sum(map(len, values.values()))
     assert kept >= 0.95 * 200
-    assert runs < 0.85 * 200 * len(truth) * RULE.most, "the bad ones were dropped early"
+    assert runs < 0.8 * 200 * len(truth) * RULE.most, "the bad ones were dropped early"
 
 
 def test_a_recipe_that_is_surely_worse_goes_at_the_first_look() -> None:

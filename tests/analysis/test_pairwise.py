@@ -114,7 +114,7 @@ def test_intervals_cover_jointly(ratio: float, missing: float) -> None:
         held_planned += (np.abs(found.difference - gaps) <= found.planned_margin)[8:, 0].all()
         rank_sets += _rank_sets_hold(truth, found.difference + found.margin < 0)
     print(f"of {tables}: {held=}, {held_controls=}, {held_planned=}, {rank_sets=}")
-    assert 0.93 * tables <= held <= 0.98 * tables
+    assert 0.93 * tables <= held <= 0.97 * tables
     assert held_controls >= 0.93 * tables
     assert held_planned >= 0.93 * tables
     assert rank_sets >= 0.95 * tables

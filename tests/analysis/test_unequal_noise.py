@@ -15,8 +15,8 @@ from curricle.analysis.unequal_noise import UnequalNoise, unequal_noise
 # Recipe means 1, 2, 6 and seed means 2, 3, 4; residuals +-0.5 in the first and second recipe.
 BY_HAND = np.array([[0.5, 0.5, 2.0], [0.5, 2.5, 3.0], [5.0, 6.0, 7.0]])
 EQUAL = np.array([[1.0, -1, 0], [0, 1, -1], [-1, 0, 1], [1, -1, 0], [-1, 1, 0]])
-TAIL = -np.log(0.3)
-"""What chi-squared / 2 on two degrees of freedom exceeds with probability 0.3."""
+TAIL = -np.log(0.24)
+"""What chi-squared / 2 on two degrees of freedom exceeds with probability 0.24."""
 
 
 def _found(values: np.ndarray) -> UnequalNoise:
@@ -243,7 +243,7 @@ def _rank_sets_hold(truth: np.ndarray, surely_lower: np.ndarray) -> bool:
 def test_intervals_cover_jointly_whoever_is_noisy(noise: str) -> None:
     """1,000 tables of 8 candidates, 3 seeds; with the pooled variance 80 to 90 % of the uneven."""
     joint, sets = _coverage(noise, 8, 3)
-    assert 0.93 <= joint <= 0.98
+    assert 0.93 <= joint <= 0.97
     assert sets >= 0.95
 
 
