@@ -149,7 +149,7 @@ class Study(Spec):
     def _scoring_proxies_differ(self) -> Self:
         found: dict[str, ScoringProxy] = {}
         for name, proxy in self.scoring_proxies().items():
-            if alike := [other for other in found if found[other] == proxy]:
+            if alike := [other for other in found if proxy.is_like(found[other])]:
                 refuse(
                     f"{_place_of(name)}: the same proxy as {_place_of(alike[0])}",
                     "a proxy of another model, run or mix",

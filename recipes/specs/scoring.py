@@ -17,6 +17,7 @@ from curricle.recipes.specs.base import (
     refuse,
 )
 from curricle.recipes.specs.measurements import GivenScores
+from curricle.recipes.specs.shape import Shape
 from curricle.recipes.specs.training import Grid, Proxy
 from curricle.recipes.text_statistics import STATISTICS
 
@@ -65,6 +66,15 @@ class ScoringProxy:
     training: Proxy
     learning_rate: float
     mix: Mapping[str, float] | None = None
+
+    def is_like(self, other: "ScoringProxy") -> bool:
+        """Whether both are the same proxy, in whichever way their shapes are given."""
+        return self._settings == other._settings
+
+    @property
+    def _settings(self) -> tuple[object, ...]:
+        others = self.training.model_dump(exclude=set(Shape.model_fields))
+        return self.training.with_vocabulary(1, 1), others, self.learning_rate, self.mix
 
 
 class Scoring(Spec):

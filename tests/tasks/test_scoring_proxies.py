@@ -235,6 +235,7 @@ def test_a_mix_without_samples_is_told_before_training(tmp_path: Path) -> None:
             "rescore_at with score learnability@wide, expected rescore_at with learnability",
         ),
         ("scoring.proxies.x={}", "scoring.proxies.x: the same proxy as scoring, expected"),
+        ("scoring.proxies.x={proxy: {family: gpt2}}", "the same proxy as scoring, expected"),
         (
             "scoring.proxies.x={mix: {b: 1, a: 4}}",
             "scoring.proxies.x: the same proxy as scoring.proxies.expert",
