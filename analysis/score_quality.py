@@ -6,7 +6,7 @@ domains must be reliable there, so the mean over domains counts; over all sample
 helped by whatever tells domains apart.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -29,12 +29,14 @@ class MeasuredScore:
 
     `halves` has shape (2, samples), None where the score isn't defined on parts of a sample.
     `variants` are the same score by single late checkpoints of the first seed's proxy.
+    `by_own_proxy` are for each seed the score by this further proxy and by the study's own.
     """
 
     name: str
     by_seed: Sequence[Floats]
     halves: Floats | None = None
     variants: Sequence[Floats] = ()
+    by_own_proxy: Sequence[tuple[Floats, Floats]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +61,9 @@ class ScoreQuality:
     """What is known about a score; None where it can't be measured.
 
     `split_half` and `between_seeds` are means over domains, `split_half_overall` is over all
-    samples. `between_checkpoints` compares learnabilities by single late checkpoints.
-    `between_domains` is the share of the variance that lies between domains.
+    samples. `between_checkpoints` compares learnabilities by single late checkpoints,
+    `between_proxies` a further proxy with the study's own of the same seed. `between_domains` is
+    the share of the variance that lies between domains.
     """
 
     score: str
@@ -68,6 +71,7 @@ class ScoreQuality:
     split_half_overall: float | None
     between_seeds: float | None
     between_checkpoints: float | None
+    between_proxies: float | None
     between_domains: float
     domains: tuple[DomainScores, ...]
 
@@ -131,15 +135,16 @@ def _judge(score: MeasuredScore, domains: Names) -> ScoreQuality:
         score=score.name,
         split_half=None if halves is None else within_domains(halves[0], halves[1], domains),
         split_half_overall=None if halves is None else spearman(halves[0], halves[1]),
-        between_seeds=_mean_agreement(score.by_seed, domains),
-        between_checkpoints=_mean_agreement(score.variants, domains),
+        between_seeds=_mean_agreement(combinations(score.by_seed, 2), domains),
+        between_checkpoints=_mean_agreement(combinations(score.variants, 2), domains),
+        between_proxies=_mean_agreement(score.by_own_proxy, domains),
         between_domains=_between_domains(values, domains),
         domains=tuple(_domains(values, halves, domains)),
     )
 
 
-def _mean_agreement(variants: Sequence[Floats], domains: Names) -> float | None:
-    found = [within_domains(one, other, domains) for one, other in combinations(variants, 2)]
+def _mean_agreement(pairs: Iterable[tuple[Floats, Floats]], domains: Names) -> float | None:
+    found = [within_domains(one, other, domains) for one, other in pairs]
     known = [value for value in found if value is not None]
     return float(np.mean(known)) if known else None
 

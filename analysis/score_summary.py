@@ -48,13 +48,13 @@ def _overview(found: ScoreQualities) -> Iterator[str]:
     )
     yield (
         f"{'score':<{width}}{'split half':>11}{'overall':>9}{'seeds':>7}{'checkpoints':>13}"
-        f"{'between domains':>17}"
+        f"{'proxies':>9}{'between domains':>17}"
     )
     for item in found.scores:
         yield (
             f"{item.score:<{width}}{_cell(item.split_half):>11}{_cell(item.split_half_overall):>9}"
             f"{_cell(item.between_seeds):>7}{_cell(item.between_checkpoints):>13}"
-            f"{item.between_domains:>16.0%}".replace("%", " %")
+            f"{_cell(item.between_proxies):>9}{item.between_domains:>16.0%}".replace("%", " %")
         )
 
 

@@ -15,7 +15,7 @@ from curricle.recipes.specs.evaluation import Evaluation
 from curricle.recipes.specs.preparation import Preparation
 from curricle.recipes.specs.recipe import Recipe, TokenizerSpec
 from curricle.recipes.specs.runs import check_training, check_validation_points
-from curricle.recipes.specs.scoring import Scoring
+from curricle.recipes.specs.scoring import FurtherProxy, Scoring, ScoringProxy
 from curricle.recipes.specs.sources import Source
 from curricle.recipes.specs.sweep import Band, Budget, Sweep, Variant, changed, check_recipes
 from curricle.recipes.specs.training import Proxy, Target, Training
@@ -132,15 +132,30 @@ class Study(Spec):
 
     @model_validator(mode="after")
     def _scoring_checkpoints_are_apart(self) -> Self:
-        per_step = self.proxy.batch_size * self.tokenizer.sequence_length
-        steps = self.scoring.tokens // per_step
-        places = [round(share * steps) for share in (self.scoring.early, *self.scoring.late)]
-        if 0 in places or len(set(places)) < len(places):
-            refuse(
-                f"scoring.tokens {self.scoring.tokens}: {steps} steps of {per_step} tokens",
-                "enough steps to keep the early and late checkpoints apart",
-                "raise scoring.tokens, or move scoring.early and scoring.late apart",
-            )
+        for name, proxy in self.scoring_proxies().items():
+            place, tokens = _place_of(name), proxy.training.tokens or 0
+            per_step = proxy.training.batch_size * self.tokenizer.sequence_length
+            steps = tokens // per_step
+            places = [round(share * steps) for share in (self.scoring.early, *self.scoring.late)]
+            if 0 in places or len(set(places)) < len(places):
+                refuse(
+                    f"{place}.tokens {tokens}: {steps} steps of {per_step} tokens",
+                    "enough steps to keep the early and late checkpoints apart",
+                    f"raise {place}.tokens, or move scoring.early and scoring.late apart",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _scoring_proxies_differ(self) -> Self:
+        found: dict[str, ScoringProxy] = {}
+        for name, proxy in self.scoring_proxies().items():
+            if alike := [other for other in found if proxy.is_like(found[other])]:
+                refuse(
+                    f"{_place_of(name)}: the same proxy as {_place_of(alike[0])}",
+                    "a proxy of another model, run or mix",
+                    "change it, or use the scores of the other one",
+                )
+            found[name] = proxy
         return self
 
     @model_validator(mode="after")
@@ -164,7 +179,8 @@ class Study(Spec):
                     yield f"{place}target", target.at(setting), target.tokens
         for name, schedule in self.target.schedules.items():
             yield f"target.schedules.{name}", self.target.under(schedule), self.target.tokens
-        yield "scoring", self.proxy, self.scoring.tokens
+        for name, proxy in self.scoring_proxies().items():
+            yield _place_of(name), proxy.training, proxy.training.tokens
 
     @model_validator(mode="after")
     def _sharpness_points_are_steps_apart(self) -> Self:
@@ -249,21 +265,27 @@ class Study(Spec):
         return self
 
     @model_validator(mode="after")
-    def _stages_read_domains_of_the_corpora(self) -> Self:
+    def _mixes_are_of_domains_of_the_corpora(self) -> Self:
         """As far as they can be told before the documents are read."""
         by_corpus = [source.domains for source in self.corpora.values()]
         known = {domain for domains in by_corpus for domain in domains or ()}
-        for name, curriculum in self.curricula.items():
-            if not isinstance(curriculum, Stages) or None in by_corpus:
-                continue
-            for number, stage in enumerate(curriculum.stages, start=1):
-                if unknown := sorted(set(stage.mix or ()) - known):
-                    refuse(
-                        f"curriculum {name!r}: stage {number} reads domain {unknown[0]!r}",
-                        f"domains of the corpora, {', '.join(sorted(known))}",
-                        "correct the stage's mix, or add a corpus with the domain",
-                    )
+        for reader, mix in self._mixes() if None not in by_corpus else ():
+            if unknown := sorted(set(mix) - known):
+                refuse(
+                    f"{reader} reads domain {unknown[0]!r}",
+                    f"domains of the corpora, {', '.join(sorted(known))}",
+                    "correct its mix, or add a corpus with the domain",
+                )
         return self
+
+    def _mixes(self) -> Iterator[tuple[str, Mapping[str, float]]]:
+        """Mixes of domains beside those of recipes, each with what reads it."""
+        for name, curriculum in self.curricula.items():
+            stages = curriculum.stages if isinstance(curriculum, Stages) else ()
+            for number, stage in enumerate(stages, start=1):
+                yield f"curriculum {name!r}: stage {number}", stage.mix or {}
+        for name, proxy in self.scoring.proxies.items():
+            yield _place_of(name), proxy.mix or {}
 
     @model_validator(mode="after")
     def _confirms_recipes_it_has(self) -> Self:
@@ -313,7 +335,25 @@ class Study(Spec):
             target = changed(self.target, variant.target, f"sweep.{name}.target")
         return Sweep(name, proxy, target, variant.recipes or tuple(self.recipes))
 
+    def scoring_proxies(self) -> dict[str, ScoringProxy]:
+        """The proxies that score by name, the study's own first; that has an empty one."""
+        scoring, found = self.scoring, {}
+        for name, one in {"": FurtherProxy(), **scoring.proxies}.items():
+            proxy = changed(self.proxy, one.proxy, f"{_place_of(name)}.proxy")
+            run = {"tokens": one.tokens or scoring.tokens, "tokens_per_parameter": None}
+            found[name] = ScoringProxy(
+                training=proxy.model_copy(update=run),
+                learning_rate=one.learning_rate or scoring.learning_rate,
+                mix=one.mix,
+            )
+        return found
+
     @property
     def baseline(self) -> str:
         """Name of the recipe that verdicts compare with."""
         return next(iter(self.recipes))
+
+
+def _place_of(proxy: str) -> str:
+    """The study's key of a scoring proxy; the study's own has no name."""
+    return f"scoring.proxies.{proxy}" if proxy else "scoring"

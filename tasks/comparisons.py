@@ -68,15 +68,17 @@ def charges_of(plan: StudyPlan, store: Store, results: pd.DataFrame, recipe: str
     One whose scores were given without a record of what they cost isn't compared.
     """
     curricula, facts = plan.study.curricula, _facts(plan, store, recipe)
-    proxied = [name for name, item in curricula.items() if plan.curricula.scoring.needs_proxy(item)]
-    targets = main_targets(plan, results)
-    charged = pd.concat([targets, results[results["stage"] == "scoring"]])
-    charges = {name: scoring_charge(charged, name) for name in proxied}
+    targets, scoring = main_targets(plan, results), results[results["stage"] == "scoring"]
+    charges = {
+        name: scoring_charge(pd.concat([targets, scoring[scoring["variant"].isin(proxies)]]), name)
+        for name, item in curricula.items()
+        if (proxies := plan.curricula.scoring.proxies_of(item))
+    }
     given = {
         name: _given_cost(plan, recipe, name) for name, item in curricula.items() if item.scores
     }
     charges |= {
-        name: scoring_charge(charged, name, cost.flops)
+        name: scoring_charge(targets, name, cost.flops)
         for name, cost in given.items()
         if cost is not None
     }
@@ -166,11 +168,11 @@ def _seconds(
     fresh = _fresh(plan, store, recipe, name)
     chosen += float(np.mean([item["seconds"] for item in fresh])) if fresh else 0.0
     chosen += given.seconds if given else 0.0
-    if not plan.curricula.scoring.needs_proxy(plan.study.curricula[name]):
-        return chosen / random
-    scored = [
-        store.facts(step.artifact)["seconds"] + store.facts(step.proxy.artifact)["seconds"]
-        for step in plan.curricula.proxy_scores(recipe)
-        if store.exists(step.artifact)
-    ]
-    return (float(np.mean(scored)) + chosen) / random
+    for proxy in plan.curricula.scoring.proxies_of(plan.study.curricula[name]):
+        scored = [
+            store.facts(step.artifact)["seconds"] + store.facts(step.proxy.artifact)["seconds"]
+            for step in plan.curricula.proxy_scores(recipe)
+            if step.proxy.variant == proxy and store.exists(step.artifact)
+        ]
+        chosen += float(np.mean(scored))
+    return chosen / random

@@ -48,6 +48,8 @@ def _problems(plan: StudyPlan, store: Store, recipes: Iterable[str]) -> Iterable
 
 def _check(plan: StudyPlan, store: Store, recipe: str) -> None:
     dataset = store.folder(plan.preparation.datasets[recipe].artifact)
+    for scored in plan.curricula.proxy_scores(recipe):
+        scored.proxy.order.random.check(dataset)
     for run in plan.curricula.target_runs(recipe):
         if isinstance(run.order, CurriculumOrderStep):
             run.order.check(dataset)

@@ -14,6 +14,8 @@ from curricle.core.scores_file import read_scores
 from curricle.core.token_dataset import TokenDataset
 from curricle.recipes.ordering import (
     Part,
+    check_mix,
+    mixed_order,
     partition,
     random_order,
     sorted_order,
@@ -69,12 +71,13 @@ class OrderStep(Step):
 
 @dataclass(frozen=True)
 class RandomOrderStep(OrderStep):
-    """`count` samples of a pool in random order."""
+    """`count` samples of a pool in random order; with a `mix`, of domains by these weights."""
 
     dataset: DatasetStep
     pool: Pool
     count: int
     seed: int
+    mix: Mapping[str, float] | None = None
 
     @property
     def random(self) -> "RandomOrderStep":
@@ -88,8 +91,9 @@ class RandomOrderStep(OrderStep):
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        """Pool, count and seed."""
-        return {"order": "random", "pool": self.pool.spec, "count": self.count, "seed": self.seed}
+        """Pool, count and seed; the mix, where there is one."""
+        spec = {"order": "random", "pool": self.pool.spec, "count": self.count, "seed": self.seed}
+        return spec if self.mix is None else {**spec, "mix": dict(self.mix)}
 
     @property
     def inputs(self) -> Mapping[str, Step]:
@@ -101,9 +105,24 @@ class RandomOrderStep(OrderStep):
     ) -> Mapping[str, Any]:
         """Write `order.npy`."""
         del session
-        _, samples = self.pool.open(inputs["dataset"])
-        write_order(folder, random_order(samples, self.count, self.seed))
-        return {"epochs": self.count / len(samples)}
+        dataset, samples = self.pool.open(inputs["dataset"])
+        if self.mix is None:
+            write_order(folder, random_order(samples, self.count, self.seed))
+            return {"epochs": self.count / len(samples)}
+        by_domain = self._by_domain(dataset, samples)
+        write_order(folder, mixed_order(by_domain, self.mix, self.count, self.seed))
+        return {"epochs": self.count / sum(len(by_domain[name]) for name in self.mix)}
+
+    def check(self, folder: Path) -> None:
+        """Raise InputError if a domain of the mix has no samples in the dataset in a folder."""
+        if self.mix is not None:
+            check_mix(self._by_domain(*self.pool.open(folder)), self.mix)
+
+    def _by_domain(
+        self, dataset: TokenDataset, samples: npt.NDArray[np.int64]
+    ) -> dict[str, npt.NDArray[np.int64]]:
+        domains = dataset.domain_of_samples()[samples]
+        return {name: samples[domains == index] for index, name in enumerate(dataset.domains)}
 
 
 @dataclass(frozen=True)

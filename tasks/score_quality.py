@@ -10,7 +10,7 @@ import pandas as pd
 
 from curricle.analysis.content import ScoredText
 from curricle.analysis.score_quality import MeasuredScore, ScoreQualities, judge_scores
-from curricle.core.scores_file import column_of, read_halves, read_scores
+from curricle.core.scores_file import column_of, proxied, read_halves, read_scores
 from curricle.core.store import Store
 from curricle.core.token_dataset import TokenDataset
 from curricle.core.tokenizer_file import load_tokenizer
@@ -57,7 +57,10 @@ def scored_samples(plan: StudyPlan, store: Store, recipe: str) -> ScoredSamples 
     dataset = TokenDataset(folder, length)
     pool = partition(len(dataset), scoring.holdout, plan.study.seed, "target")
     domains = np.array(dataset.domains)[dataset.domain_of_samples()[pool]]
-    measured = [_measured(store, name, found, pool) for name, found in steps.items()]
+    measured = [
+        _measured(store, name, found, pool, _by_own_proxy(plan, store, recipe, name))
+        for name, found in steps.items()
+    ]
     values = measured[0].by_seed[0]
     return ScoredSamples(
         score=measured[0].name,
@@ -78,18 +81,41 @@ def _finished(plan: StudyPlan, store: Store, recipe: str, score: str) -> list[St
     return [step for step in distinct.values() if store.exists(step.artifact)]
 
 
-def _measured(store: Store, score: str, steps: Sequence[Step], pool: Integers) -> MeasuredScore:
+def _by_own_proxy(
+    plan: StudyPlan, store: Store, recipe: str, score: str
+) -> list[tuple[Step, Step]]:
+    """For each seed a further proxy's scores and those of the study's own, where both are there."""
+    scoring, (plain, proxy) = plan.curricula.scoring, proxied(score)
+    pairs = [
+        (scoring.step(recipe, score, seed), scoring.step(recipe, plain, seed))
+        for seed in (plan.curricula.seeds if proxy else ())
+    ]
+    return [pair for pair in pairs if all(store.exists(step.artifact) for step in pair)]
+
+
+def _measured(
+    store: Store,
+    score: str,
+    steps: Sequence[Step],
+    pool: Integers,
+    by_own_proxy: Sequence[tuple[Step, Step]],
+) -> MeasuredScore:
     folders, column = [store.folder(step.artifact) for step in steps], column_of(score)
+
+    def read(step: Step) -> Floats:
+        return read_scores(store.folder(step.artifact), column)[pool]
+
     halves = read_halves(folders[0], column)
     variants: list[Floats] = []
-    if score == "learnability" and isinstance(steps[0], LearnabilityStep):
+    if column == "learnability" and isinstance(steps[0], LearnabilityStep):
         losses_CN = np.load(folders[0] / LOSSES)[:, pool]
         variants = list(losses_CN[0] - losses_CN[1:])
     return MeasuredScore(
         name=score,
-        by_seed=[read_scores(folder, column)[pool] for folder in folders],
+        by_seed=[read(step) for step in steps],
         halves=None if halves is None else halves[:, pool],
         variants=variants,
+        by_own_proxy=[(read(further), read(own)) for further, own in by_own_proxy],
     )
 
 

@@ -83,8 +83,9 @@ class LearnabilityStep(Step):
 
     @property
     def label(self) -> str:
-        """Dataset, and the proxy's seed."""
-        return f"{self.name}, proxy of seed {self.proxy.training.seed}"
+        """Dataset, and the proxy's name and seed."""
+        proxy = f"proxy {self.proxy.variant}".strip()
+        return f"{self.name}, {proxy} of seed {self.proxy.training.seed}"
 
     @property
     def spec(self) -> Mapping[str, Any]:

@@ -26,6 +26,7 @@ _COLUMNS = [
     Column("overall", hint="over all samples, helped by what tells domains apart"),
     Column("Seeds", hint="agreement between the proxies of two seeds"),
     Column("Checkpoints", hint="agreement between single late checkpoints of one proxy"),
+    Column("Proxies", hint="agreement between a further proxy and the study's own"),
     Column("Between domains", hint="share of the variance between domains"),
 ]
 _DOMAIN_COLUMNS = [
@@ -48,6 +49,7 @@ def _rows(found: ScoreQualities) -> Iterator[list[Part | Value]]:
             _value(item.split_half_overall),
             _value(item.between_seeds),
             _value(item.between_checkpoints),
+            _value(item.between_proxies),
             Value(formatting.percent(item.between_domains), item.between_domains),
         ]
 

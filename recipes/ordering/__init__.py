@@ -3,13 +3,22 @@
 from curricle.recipes.ordering.arrangements import sorted_order
 from curricle.recipes.ordering.curriculum import SampleTable, curriculum_order
 from curricle.recipes.ordering.growing_pool import growing_pool_order
-from curricle.recipes.ordering.random_orders import Part, partition, random_order, reshuffled
+from curricle.recipes.ordering.random_orders import (
+    Part,
+    check_mix,
+    mixed_order,
+    partition,
+    random_order,
+    reshuffled,
+)
 
 __all__ = [
     "Part",
     "SampleTable",
+    "check_mix",
     "curriculum_order",
     "growing_pool_order",
+    "mixed_order",
     "partition",
     "random_order",
     "reshuffled",

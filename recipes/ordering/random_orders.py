@@ -1,5 +1,7 @@
 """Random orders, the parts of a dataset that they draw from, and the reshuffled control."""
 
+import math
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -7,7 +9,8 @@ import numpy.typing as npt
 
 from curricle.core.errors import InputError
 from curricle.core.order_file import Order
-from curricle.core.seeds import generator
+from curricle.core.seeds import derive_seed, generator
+from curricle.recipes.mixing import apportioned
 
 Part = Literal["all", "proxy", "target"]
 Integers = npt.NDArray[np.int64]
@@ -48,6 +51,35 @@ def random_order(pool: Integers, count: int, seed: int) -> Order:
         else:
             epoch[:] = draw.permutation(pool)[: len(epoch)]
     return order
+
+
+def mixed_order(
+    pools: Mapping[str, Integers], weights: Mapping[str, float], count: int, seed: int
+) -> Order:
+    """`count` samples in random order, each domain's share of them by its weight, to the sample.
+
+    `pools` has the samples of each domain. They are drawn without replacement, and a further epoch
+    of a domain anew. Raises InputError for a domain without samples.
+    """
+    check_mix(pools, weights)
+    total = math.fsum(weights.values())
+    wanted = apportioned({name: weights[name] / total for name in weights}, count)
+    parts = [
+        random_order(pools[name], wanted[name], derive_seed(seed, "mix", name))
+        for name in sorted(wanted)
+    ]
+    return generator(seed, "mixed-order").permutation(np.concatenate(parts))
+
+
+def check_mix(pools: Mapping[str, Integers], weights: Mapping[str, float]) -> None:
+    """Raise InputError if a domain that has a weight has no samples."""
+    present = sorted(name for name, samples in pools.items() if len(samples))
+    if missing := sorted(set(weights) - set(present)):
+        raise InputError(
+            f"a proxy's mix reads domain {missing[0]!r}, which has no samples to train it on",
+            expected=f"domains among {', '.join(present)}",
+            fix=f"leave {missing[0]!r} out of the mix, or add documents to it",
+        )
 
 
 def reshuffled(order: Order, seed: int) -> Order:

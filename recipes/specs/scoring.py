@@ -1,7 +1,8 @@
 """How the scores that curricula rank samples by are measured."""
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -16,6 +17,8 @@ from curricle.recipes.specs.base import (
     refuse,
 )
 from curricle.recipes.specs.measurements import GivenScores
+from curricle.recipes.specs.shape import Shape
+from curricle.recipes.specs.training import Grid, Proxy
 from curricle.recipes.text_statistics import STATISTICS
 
 FROM_PROXY = tuple(name.replace("_", "-") for name in PROXY_SCORES)
@@ -27,6 +30,53 @@ BUILT_IN = (*FROM_PROXY, *FROM_TOKENS, *FROM_TEXT, LENGTH)
 Weight = Annotated[float, Field(allow_inf_nan=False)]
 
 
+_OF_RANKING = ("tokens", "tokens_per_parameter", "seeds", *Grid.model_fields)
+"""What the proxies that rank have of their own: those that score have other tokens and rates."""
+
+
+class FurtherProxy(Spec):
+    """Another proxy that scores, of which only what differs is named.
+
+    `proxy` are settings of its model and run, as a sweep's variant has them. It is trained for
+    `tokens` at `learning_rate`, those of the study's own unless given, and is specialised by a
+    `mix` of domains (weights; default: the shares of the samples set aside).
+    """
+
+    proxy: Mapping[str, Any] = Field(default_factory=dict)
+    tokens: PositiveInt | None = None
+    learning_rate: PositiveFloat | None = None
+    mix: Mapping[Name, PositiveFloat] | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _settings_are_of_scoring(self) -> Self:
+        if wrong := [name for name in self.proxy if name in _OF_RANKING]:
+            refuse(
+                f"a scoring proxy with proxy.{wrong[0]}",
+                "settings of its model and its optimizer; a scoring run has one rate, and the "
+                "target's seeds",
+                "give tokens and learning_rate beside proxy, and leave others out",
+            )
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringProxy:
+    """A proxy that scores: its settings, tokens among them, its rate and its mix of domains."""
+
+    training: Proxy
+    learning_rate: float
+    mix: Mapping[str, float] | None = None
+
+    def is_like(self, other: "ScoringProxy") -> bool:
+        """Whether both are the same proxy, in whichever way their shapes are given."""
+        return self._settings == other._settings
+
+    @property
+    def _settings(self) -> tuple[object, ...]:
+        others = self.training.model_dump(exclude=set(Shape.model_fields))
+        return self.training.with_vocabulary(1, 1), others, self.learning_rate, self.mix
+
+
 class Scoring(Spec):
     """How samples are scored: by a proxy per seed, trained on samples that no target reads.
 
@@ -34,6 +84,7 @@ class Scoring(Spec):
     after which the early checkpoint is taken, `late` those whose mean loss counts as late.
     `compare` are further scores to measure and report. `columns` are numbers that a table has for
     each document, `combinations` weighted means of the ranks that scores give inside each domain.
+    Each of `proxies` gives all scores of a proxy once more, named `SCORE@PROXY`.
     """
 
     tokens: PositiveInt
@@ -46,6 +97,7 @@ class Scoring(Spec):
     combinations: Mapping[Name, Annotated[Mapping[str, Weight], Field(min_length=1)]] = Field(
         default_factory=dict
     )
+    proxies: Mapping[Name, FurtherProxy] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _early_before_late(self) -> Self:
@@ -71,7 +123,7 @@ class Scoring(Spec):
                 )
         for name in self.compare:
             self.check_known(name)
-        simple = (*BUILT_IN, *self.columns)
+        simple = (*BUILT_IN, *self.columns, *self._of_further_proxies)
         for name, weights in self.combinations.items():
             if unknown := sorted(set(weights) - set(simple)):
                 refuse(f"{name}: score {unknown[0]!r}", f"one of {', '.join(simple)}", "choose one")
@@ -81,6 +133,10 @@ class Scoring(Spec):
 
     def check_known(self, name: str) -> None:
         """Refuse a score that nothing measures."""
-        known = (*self.columns, *self.combinations, *BUILT_IN)
+        known = (*self.columns, *self.combinations, *BUILT_IN, *self._of_further_proxies)
         if name not in known:
             refuse(f"score {name!r}", f"one of {', '.join(known)}", "choose one of these")
+
+    @property
+    def _of_further_proxies(self) -> tuple[str, ...]:
+        return tuple(f"{score}@{proxy}" for proxy in self.proxies for score in FROM_PROXY)

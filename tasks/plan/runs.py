@@ -1,10 +1,12 @@
 """The training runs of a study: settings, an order and a seed made into one step."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from curricle.core.errors import InputError
 from curricle.core.jobs import TrainingSpec
+from curricle.recipes.specs.scoring import ScoringProxy
 from curricle.recipes.specs.sweep import Band, Sweep
 from curricle.recipes.specs.training import Schedule, Setting, Target, Training
 from curricle.tasks.order import OrderStep, RandomOrderStep
@@ -51,15 +53,19 @@ class Runs:
         order = self.orders.of_recipe(recipe, self._samples(settings), seed)
         return self._run("band", recipe, settings, rate, seed, order)
 
-    def scoring_proxy(self, recipe: str, seed: int) -> TrainingStep:
+    @functools.cached_property
+    def scoring_proxies(self) -> Mapping[str, ScoringProxy]:
+        """The proxies that score, by name."""
+        return self.study.scoring_proxies()
+
+    def scoring_proxy(self, recipe: str, name: str, seed: int) -> TrainingStep:
         """A proxy that scores, on samples that no target reads."""
-        scoring = self.study.scoring
-        changed = {"tokens": scoring.tokens, "tokens_per_parameter": None}
-        settings = self.study.proxy.model_copy(update=changed)
+        proxy = self.scoring_proxies[name]
+        settings, rate = proxy.training, proxy.learning_rate
         order = self.orders.random(recipe, "proxy", self._samples(settings), seed)
-        rate, points = scoring.learning_rate, self.scoring_points()
+        order = replace(order, mix=proxy.mix)
         run = self._run("scoring", recipe, settings, rate, seed, order)
-        return run.with_checkpoints(points)
+        return replace(run, variant=name).with_checkpoints(self.scoring_points(name))
 
     def target(
         self, stage: str, recipe: str, curriculum: str, order: OrderStep, seed: int
@@ -118,10 +124,10 @@ class Runs:
         *earlier, end = self._points(target, self.tokens(target), shares)
         return tuple(sorted({at for at in earlier if 0 < at < end}))
 
-    def scoring_points(self) -> tuple[int, ...]:
+    def scoring_points(self, name: str) -> tuple[int, ...]:
         """Tokens after which a scoring proxy's checkpoints are kept, the early one first."""
-        scoring, proxy = self.study.scoring, self.study.proxy
-        return self._points(proxy, scoring.tokens, (scoring.early, *scoring.late))
+        scoring, settings = self.study.scoring, self.scoring_proxies[name].training
+        return self._points(settings, self.tokens(settings), (scoring.early, *scoring.late))
 
     def tokens(self, settings: Training) -> int:
         """Tokens of a run, before they are cut to whole batches."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from curricle.core.jobs import SampleStatisticsSpec, ScoringSpec
-from curricle.core.scores_file import column_of
+from curricle.core.scores_file import column_of, proxied
 from curricle.recipes.specs.curricula import Curriculum
 from curricle.recipes.specs.scoring import FROM_PROXY, FROM_TEXT, FROM_TOKENS
 from curricle.tasks.given_scores import GivenScoresStep
@@ -29,15 +29,12 @@ class ScoresPlan:
         ranked_by = [item.score for item in self.study.curricula.values() if item.scores is None]
         return tuple(dict.fromkeys([*ranked_by, *self.study.scoring.compare]))
 
-    def from_proxies(self, recipe: str) -> dict[int, LearnabilityStep]:
-        """Learnability by seed: each target seed has a proxy and scores of its own."""
-        early, *late = self._runs.scoring_points()
-        spec = ScoringSpec(early=early, late=tuple(late), threads=self.study.proxy.threads)
-        dataset = self._runs.preparation.datasets[recipe]
-        return {
-            seed: LearnabilityStep(spec, self._runs.scoring_proxy(recipe, seed), dataset)
-            for seed in self._runs.target_seeds
-        }
+    def from_proxy(self, recipe: str, name: str, seed: int) -> LearnabilityStep:
+        """The scores by a proxy, of which each target seed has one of its own."""
+        early, *late = self._runs.scoring_points(name)
+        proxy = self._runs.scoring_proxy(recipe, name, seed)
+        spec = ScoringSpec(early=early, late=tuple(late), threads=proxy.training.threads)
+        return LearnabilityStep(spec, proxy, self._runs.preparation.datasets[recipe])
 
     def steps(self, recipe: str) -> list[Step]:
         """Every step that scores samples, each once."""
@@ -49,10 +46,13 @@ class ScoresPlan:
         }
         return list(found.values())
 
-    def needs_proxy(self, curriculum: Curriculum) -> bool:
-        """Whether a curriculum ranks by what a proxy of this study measures."""
+    def proxies_of(self, curriculum: Curriculum) -> frozenset[str]:
+        """The proxies of this study whose scores a curriculum ranks by, by name."""
+        if curriculum.scores is not None:
+            return frozenset()
         parts = self.study.scoring.combinations.get(curriculum.score, {curriculum.score: 1.0})
-        return curriculum.scores is None and any(name in FROM_PROXY for name in parts)
+        found = map(proxied, parts)
+        return frozenset(proxy for score, proxy in found if score in FROM_PROXY)
 
     def of_curriculum(self, recipe: str, curriculum: Curriculum, seed: int) -> Step:
         """The scores that a curriculum ranks by."""
@@ -65,8 +65,9 @@ class ScoresPlan:
     def step(self, recipe: str, score: str, seed: int) -> Step:
         """The step that measures a score; for one target seed where that makes a difference."""
         scoring, dataset = self.study.scoring, self._runs.preparation.datasets[recipe]
-        if score in FROM_PROXY:
-            return self.from_proxies(recipe)[seed]
+        measured = proxied(score)
+        if measured.score in FROM_PROXY:
+            return self.from_proxy(recipe, measured.proxy, seed)
         if score in FROM_TOKENS:
             return self._statistics(recipe)
         if score in FROM_TEXT:

@@ -27,6 +27,7 @@ def found() -> ScoreQualities:
         by_seed=[noisy(0.1), noisy(0.1), noisy(0.1)],
         halves=np.stack([noisy(0.3), noisy(0.3)]),
         variants=[noisy(0.1), noisy(0.1)],
+        by_own_proxy=[(TRUTH, noisy(0.5)), (TRUTH, noisy(0.5))],
     )
     # Tells the domains apart and nothing else.
     poor = MeasuredScore(
@@ -63,7 +64,10 @@ def test_agreement_between_proxies_and_checkpoints(found: ScoreQualities) -> Non
     good, poor, _ = found.scores
     assert good.between_seeds == pytest.approx(0.98, abs=0.02)
     assert good.between_checkpoints == pytest.approx(0.98, abs=0.02)
+    assert good.between_proxies is not None
+    assert 0.8 < good.between_proxies < 0.95
     assert poor.between_seeds is None
+    assert poor.between_proxies is None
 
 
 def test_domains_that_a_score_favours_are_seen(found: ScoreQualities) -> None:

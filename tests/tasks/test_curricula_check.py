@@ -131,7 +131,7 @@ def test_given_scores_of_too_few_samples_are_told_once_the_dataset_is_there(
 
 def _by_a_proxy(plan: StudyPlan, store: Store) -> str:
     """Scores by a proxy of the study, as its store would tell of them."""
-    proxy = plan.curricula.scoring.from_proxies("untouched")[plan.study.seed].proxy
+    proxy = plan.curricula.scoring.from_proxy("untouched", "", plan.study.seed).proxy
     make(store, [proxy.order])
     request = Request("checkpoint", "p", {}, {"order": proxy.order.artifact}, 1)
     facts = {"training_flops": 70, "seconds": 2.0}

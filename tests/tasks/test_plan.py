@@ -148,8 +148,8 @@ def test_runs_that_choose_while_they_train_have_controls_too(tiny_study: Path) -
     assert rho.inputs["irreducible"] in plan.curricula.proxy_scores("untouched")
     assert "irreducible" not in runs[4].inputs
     assert rho.flops == pytest.approx((1 + 10 / 3) * runs[0].flops)
-    needs_proxy = plan.curricula.scoring.needs_proxy
-    assert [needs_proxy(item) for item in plan.study.curricula.values()] == [True, False]
+    proxies_of = plan.curricula.scoring.proxies_of
+    assert [proxies_of(item) for item in plan.study.curricula.values()] == [{""}, set()]
 
 
 def test_a_curriculum_may_have_fewer_seeds_than_the_random_order(tiny_study: Path) -> None:

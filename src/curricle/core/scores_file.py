@@ -7,6 +7,7 @@ equal scores their mean), and where it can be measured on parts of a sample `x_f
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +25,21 @@ Floats = npt.NDArray[np.float64]
 
 
 def column_of(score: str) -> str:
-    """The column that holds the score a study calls `score`."""
-    return score.replace("-", "_")
+    """The column that holds the score a study calls `score`; it is the same for all its proxies."""
+    return proxied(score).score.replace("-", "_")
+
+
+class Proxied(NamedTuple):
+    """A score, and the proxy that measures it: empty for a study's own, or where none does."""
+
+    score: str
+    proxy: str
+
+
+def proxied(name: str) -> Proxied:
+    """What `SCORE@PROXY`, or `SCORE` alone, stands for."""
+    score, _, proxy = name.partition("@")
+    return Proxied(score, proxy)
 
 
 def write_scores(

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from curricle.core.errors import InputError
 from curricle.recipes.ordering import (
     growing_pool_order,
+    mixed_order,
     partition,
     random_order,
     reshuffled,
@@ -137,3 +138,19 @@ def test_reshuffling_keeps_the_multiset() -> None:
     mixed = reshuffled(order, seed=0)
     assert Counter(mixed.tolist()) == Counter(order.tolist())
     assert not np.array_equal(mixed, order)
+
+
+def test_a_mixed_order_has_each_domains_share_and_repeats_only_after_its_epoch() -> None:
+    pools = {"a": np.arange(0, 40), "b": np.arange(40, 200), "c": np.arange(200, 210)}
+    order = mixed_order(pools, {"a": 3, "b": 1}, 101, seed=2)
+    np.testing.assert_array_equal(order, mixed_order(pools, {"b": 1, "a": 3}, 101, seed=2))
+    assert not np.array_equal(order, mixed_order(pools, {"a": 3, "b": 1}, 101, seed=3))
+    reads = Counter(order.tolist())
+    assert sum(reads[sample] for sample in pools["a"]) == 76
+    assert sum(reads[sample] for sample in pools["b"]) == 25
+    assert {reads[sample] for sample in pools["a"]} == {1, 2}
+    assert max(reads[sample] for sample in pools["b"]) == 1
+    # Shuffled: the beginning has the shares of the whole.
+    assert 0.55 < np.mean(order[:50] < 40) < 0.95
+    with pytest.raises(InputError, match="mix reads domain 'd', which has no samples"):
+        mixed_order(pools, {"a": 1, "d": 1}, 8, seed=0)
