@@ -37,6 +37,8 @@ Floats = npt.NDArray[np.float64]
 
 POOLED = "all recipes"
 REGRETS = (1, 2, 3, 5)
+_CHEAPER = 1.05
+"""A method costs less than another if that one costs so many times as much: batches round."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,9 @@ class MethodAgreement:
     and `true_decision_accuracy` are the proxy's with the target's true losses, as intervals over
     the target's noise, and so is `regret` (by k, nats), the measured regret of the proxy's best k.
     A correlation is None where all recipes are equal in one of the rankings.
-    `flops` is the method's training cost, None where nobody told.
+    `flops` is the method's training cost, None where nobody told. `at_equal_flops`: what Spearman
+    correlation is to be expected of a method cheaper than the first one if the difference were
+    spent on more of its own seeds; None for the others, and without repeated runs.
     """
 
     method: str
@@ -62,6 +66,7 @@ class MethodAgreement:
     true_decision_accuracy: Interval
     regret: Mapping[str, Interval]
     flops: float | None
+    at_equal_flops: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,8 +149,9 @@ def judge_methods(
         if domain in proxy
     ]
     averages = {method: proxy[AVERAGE] for method, proxy in proxies.items()}
+    most = (flops or {}).get(next(iter(proxies), ""))
     methods = Methods(
-        agreements=tuple(item for item in found if item),
+        agreements=tuple(_at_equal_flops(item, proxies, most) for item in found if item),
         differences=compare_methods(averages, target[AVERAGE]),
         ceiling=ceiling_of(target[AVERAGE]),
         cautions=(),
@@ -159,6 +165,26 @@ def _groups(dimensions: Mapping[str, str]) -> dict[str, frozenset[str]]:
         name: frozenset(recipe for recipe, group in dimensions.items() if group == name)
         for name in names
     }
+
+
+def _at_equal_flops(
+    item: MethodAgreement, proxies: Mapping[str, Mapping[str, Ranking]], most: float | None
+) -> MethodAgreement:
+    """With the correlation that more seeds, up to `most` FLOPs, would give (Spearman-Brown).
+
+    Means of reliability r and r' over some seeds and over more correlate with anything else in
+    proportion to sqrt(r) and sqrt(r').
+    """
+    noise = noise_of(proxies[item.method][item.domain]) if item.group == POOLED else None
+    if noise is None or not noise.ratio or not item.spearman or not item.flops or not most:
+        return item
+    times = most / item.flops
+    if times < _CHEAPER:
+        return item
+    seeds = _seeds(proxies[item.method][item.domain].candidates)
+    gain = math.sqrt(reliability(noise.ratio, times * seeds) / reliability(noise.ratio, seeds))
+    normal = min(max(gain * 2 * math.sin(math.pi * item.spearman.value / 6), -1.0), 1.0)
+    return replace(item, at_equal_flops=6 / math.pi * math.asin(normal / 2))
 
 
 def _cautions(methods: Methods) -> Iterator[Caution]:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from curricle.analysis import formatting
 from curricle.analysis.methods import POOLED, MethodAgreement, Methods
-from curricle.analysis.plain_text import table
+from curricle.analysis.plain_text import table, wrapped
 from curricle.analysis.ranked import Ranking
+from curricle.analysis.results import AVERAGE
 from curricle.core.bootstrap import Interval
 
 _MOST_ROWS = 60
@@ -23,11 +24,30 @@ def methods_text(methods: Methods, agreements: Sequence[MethodAgreement], target
     ]
     left_out = len(agreements) - len(rows)
     lines += [f"… {left_out} more with --json"] if left_out > 0 else []
+    lines += [wrapped(text, indent=2) for text in at_equal_flops(agreements)]
     if ceiling := methods.ceiling:
         most = with_interval(ceiling.spearman, 2)
         share = with_interval(ceiling.reliability, 2)
         lines.append(f"Ceiling of any rho against this target: {most}; its reliability {share}.")
     return "\n".join(lines)
+
+
+def at_equal_flops(agreements: Sequence[MethodAgreement]) -> list[str]:
+    """What methods that cost less than the first are worth at its cost, on the mean over domains.
+
+    Empty where there are none.
+    """
+    found = [
+        f"{item.method} {item.at_equal_flops:.2f}"
+        for item in agreements
+        if item.at_equal_flops is not None and item.domain == AVERAGE
+    ]
+    if not found:
+        return []
+    return [
+        f"At the FLOPs of {agreements[0].method}, spent on more seeds, cheaper methods' rho is "
+        f"expected to be: {', '.join(found)}."
+    ]
 
 
 def with_interval(interval: Interval | None, digits: int) -> str:

@@ -64,6 +64,8 @@ class ReportStep(Step):
         places = {"store", "tracking", "corpora"}
         plain = self.plan.study.model_dump(mode="json", exclude=places)
         plain["evaluation"].pop("mmlu")
+        if not plain["proxy"]["larger_batches"]:  # reports from before there were any stay valid
+            plain["proxy"].pop("larger_batches")
         return plain
 
     @property

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from curricle.analysis import formatting, plots
 from curricle.analysis.agreement import Flip
 from curricle.analysis.methods import POOLED, MethodAgreement, MethodDifference, Methods
+from curricle.analysis.methods_text import at_equal_flops
 from curricle.analysis.ranked import Ranking
 from curricle.analysis.report import markup
 from curricle.analysis.report.markup import Column, Markup, Part, Value
@@ -44,6 +45,7 @@ def methods_section(methods: Methods, proxies: Mapping[str, Ranking], target: Ra
         ),
         methods_table(methods, target),
     ]
+    parts += [markup.paragraph(text) for text in at_equal_flops(methods.of(AVERAGE))]
     if methods.differences:
         parts.append(markup.table(_DIFFERENCE, (_difference(item) for item in methods.differences)))
     parts += [_flips(item) for item in methods.of(AVERAGE) if item.agreement.flips]

@@ -16,6 +16,7 @@ from curricle.analysis.methods import (
     judge_methods,
     method_agreement,
 )
+from curricle.analysis.methods_text import at_equal_flops
 from curricle.analysis.ranked import Ranking
 from curricle.analysis.ranking import rank
 from curricle.core.plain import from_plain, to_plain
@@ -72,6 +73,29 @@ def test_dimensions_are_judged_apart() -> None:
     )
     rho = {item.group: item.spearman and item.spearman.value for item in methods.agreements}
     assert rho == {"all recipes": pytest.approx(0.9), "mix": -1.0, "dedup": 1.0}
+
+
+def test_a_cheaper_method_is_taken_to_the_first_ones_cost() -> None:
+    """Spearman-Brown by hand: two seeds at a quarter of the cost, so eight for all of it."""
+    truth = list(np.linspace(0, 3, 12))
+    target, cheap = _ranking(truth), _ranking(truth, 1.5, seeds=2, seed=1)
+    proxies = {"whole": {"average": target}, "cheap": {"average": cheap}}
+    flops = {"whole": 100.0, "cheap": 25.0}
+    methods = judge_methods(proxies, {"average": target}, flops=flops)
+    whole, found = methods.of("average")
+    assert whole.at_equal_flops is None
+    assert found.spearman is not None
+    assert cheap.standard_deviation is not None
+    noise = cheap.standard_deviation**2
+    spread = np.var([item.mean for item in cheap.recipes], ddof=1) - noise / 2
+    shares = [spread / (spread + noise / seeds) for seeds in (2, 8)]
+    pearson = 2 * math.sin(math.pi * found.spearman.value / 6) * math.sqrt(shares[1] / shares[0])
+    expected = 6 / math.pi * math.asin(pearson / 2)
+    assert found.spearman.value < expected < 1
+    assert found.at_equal_flops == pytest.approx(expected)
+    text = " ".join(at_equal_flops(methods.of("average")))
+    assert text.startswith("At the FLOPs of whole")
+    assert f"cheap {expected:.2f}." in text
 
 
 def test_the_first_method_is_compared_with_every_other() -> None:
