@@ -103,9 +103,10 @@ def _recipes(content: ReportContent) -> str:
     return "\n".join([wrapped(title), *_shortened(header, rows)])
 
 
-def ranking_lines(ranking: Ranking) -> list[str]:
-    """One ranking as the lines of a table; the middle of a long one is left out."""
-    return _shortened(_HEADER, _ranking_rows(ranking))
+def ranking_lines(ranking: Ranking, value: str = "loss") -> list[str]:
+    """One ranking as the lines of a table, `value` over the means; a long one's middle left out."""
+    header = [value if name == "loss" else name for name in _HEADER]
+    return _shortened(header, _ranking_rows(ranking))
 
 
 def _shortened(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from curricle.analysis import formatting, plots
 from curricle.analysis.content import ReportContent
+from curricle.analysis.measure import LOSS, Measure
 from curricle.analysis.report import markup
 from curricle.analysis.report.markup import Column, Markup, Part, Value
 
@@ -33,6 +34,11 @@ METHOD = (
     "distribution and for domains by Bonferroni.",
     "Agreement between rankings leaves controls out. Decision accuracy is the share of pairs "
     "ordered alike; regret@1 is what the first ranking's best costs in the second.",
+)
+
+TURNED = (
+    "The highest value is best here: values are ranked as losses, with their signs turned. Where "
+    "this list says loss, lowest and above, read value, highest and below."
 )
 
 
@@ -87,9 +93,10 @@ def corpus_section(content: ReportContent) -> Markup | None:
     )
 
 
-def method_section() -> Markup:
+def method_section(measure: Measure = LOSS) -> Markup:
     """What every interval means."""
-    items = (markup.tag("li", line) for line in METHOD)
+    turned = (TURNED,) if measure.higher_is_better else ()
+    items = (markup.tag("li", line) for line in (*turned, *METHOD))
     return markup.section("method", "Method", markup.tag("ol", *items))
 
 
