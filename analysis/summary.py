@@ -191,7 +191,9 @@ def _variants(content: ReportContent) -> str:
     ]
     title = "Variants of the proxy, against the study's own ranking at the tiny rate (candidates)"
     header = ("variant", "n", "rho", "pairs alike", "flips", "sure")
-    return "\n".join([title, table(header, rows, frozenset({0}))])
+    note = ["Their rates are by the study's own band; their own tuned rate may be another."]
+    shown = [title, table(header, rows, frozenset({0})), *(note if content.band else [])]
+    return "\n".join(shown)
 
 
 def _variant(name: str, found: Agreement) -> list[str]:
