@@ -91,27 +91,40 @@ class Ceiling:
     """What a perfect proxy could reach against this target, whose own ranking is noisy.
 
     `reliability` is the share of the target means' variance that is the recipes' own, `spearman`
-    the correlation that the true losses themselves would show with the measured ones.
+    the correlation that the true losses themselves would show with the measured ones, over the
+    candidates of one `group` in one `domain`. A target that is tuned for each recipe has another
+    noise, that of which setting was chosen, which isn't in its seeds and so not in here.
     """
 
     reliability: Interval
     spearman: Interval
+    domain: str = AVERAGE
+    group: str = POOLED
 
 
 @dataclass(frozen=True, kw_only=True)
 class Methods:
-    """All methods beside one another: domain by domain, and on the average group by group."""
+    """All methods beside one another: domain by domain, and on the average group by group.
+
+    `ceiling` is that over all recipes on the average, `ceilings` has those of every place.
+    """
 
     agreements: tuple[MethodAgreement, ...]
     differences: tuple[MethodDifference, ...]
     ceiling: Ceiling | None
     cautions: tuple[Caution, ...]
+    ceilings: tuple[Ceiling, ...] = ()
 
     def of(self, domain: str, group: str = POOLED) -> tuple[MethodAgreement, ...]:
         """The methods' agreements in one domain and group."""
         return tuple(
             item for item in self.agreements if item.domain == domain and item.group == group
         )
+
+    def ceiling_at(self, domain: str, group: str = POOLED) -> Ceiling | None:
+        """The ceiling in one domain and group, None where it isn't known."""
+        found = (item for item in self.ceilings if (item.domain, item.group) == (domain, group))
+        return next(found, None)
 
 
 def method_at(learning_rate: float) -> str:
@@ -155,6 +168,7 @@ def judge_methods(
         differences=compare_methods(averages, target[AVERAGE]),
         ceiling=ceiling_of(target[AVERAGE]),
         cautions=(),
+        ceilings=tuple(_ceilings(asked, target, groups)),
     )
     return replace(methods, cautions=tuple(_cautions(methods)))
 
@@ -192,6 +206,20 @@ def _cautions(methods: Methods) -> Iterator[Caution]:
     for item in methods.of(AVERAGE):
         if found := agreement_caution(item.method, item.spearman, ceiling):
             yield found
+
+
+def _ceilings(
+    asked: Sequence[tuple[str, str]],
+    target: Mapping[str, Ranking],
+    groups: Mapping[str, frozenset[str]],
+) -> Iterator[Ceiling]:
+    """The ceiling of every place, with the noise pooled over all of the domain's candidates."""
+    for domain, group in asked:
+        ranking = target[domain]
+        names = [item.recipe for item in ranking.candidates]
+        kept = [name for name in names if group == POOLED or name in groups[group]]
+        if found := ceiling_of(_only(ranking, kept)):
+            yield replace(found, domain=domain, group=group)
 
 
 def ceiling_of(target: Ranking) -> Ceiling | None:

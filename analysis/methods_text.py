@@ -10,6 +10,10 @@ from curricle.analysis.results import AVERAGE
 from curricle.core.bootstrap import Interval
 
 _MOST_ROWS = 60
+BEYOND_THE_CEILING = (
+    "Where the target was tuned for each recipe on few runs, what these happened to choose is "
+    "noise too, which its seeds don't show: the true ceiling is lower still."
+)
 
 
 def methods_text(methods: Methods, agreements: Sequence[MethodAgreement], target: Ranking) -> str:
@@ -29,6 +33,12 @@ def methods_text(methods: Methods, agreements: Sequence[MethodAgreement], target
         most = with_interval(ceiling.spearman, 2)
         share = with_interval(ceiling.reliability, 2)
         lines.append(f"Ceiling of any rho against this target: {most}; its reliability {share}.")
+    within = [item for item in methods.ceilings if item.group != POOLED]
+    if within:
+        found = [f"{item.group} {with_interval(item.spearman, 2)}" for item in within]
+        lines.append(wrapped(f"Within dimensions: {', '.join(found)}.", indent=2))
+    if methods.ceiling:
+        lines.append(wrapped(BEYOND_THE_CEILING, indent=2))
     return "\n".join(lines)
 
 

@@ -6,8 +6,14 @@ from dataclasses import replace
 from curricle.analysis import formatting, plots
 from curricle.analysis.agreement import Flip
 from curricle.analysis.measure import LOSS, Measure
-from curricle.analysis.methods import POOLED, MethodAgreement, MethodDifference, Methods
-from curricle.analysis.methods_text import at_equal_flops
+from curricle.analysis.methods import (
+    POOLED,
+    Ceiling,
+    MethodAgreement,
+    MethodDifference,
+    Methods,
+)
+from curricle.analysis.methods_text import BEYOND_THE_CEILING, at_equal_flops
 from curricle.analysis.ranked import Ranking
 from curricle.analysis.report import markup
 from curricle.analysis.report.markup import Column, Markup, Part, Value
@@ -22,6 +28,7 @@ _COLUMNS = (
     Column("Where", numeric=False, hint="mean over domains, a domain, or a curation dimension"),
     Column("Recipes"),
     Column("Spearman", hint="with its 95 % interval over recipes, from 10 on"),
+    Column("Ceiling", hint="the most to be expected of it, by the target's own reliability there"),
     Column("p", hint="one-sided permutation test of no agreement"),
     Column("with the truth", hint="Spearman with the target's true losses, over its noise"),
     Column("Kendall", hint="tau-b"),
@@ -76,7 +83,7 @@ def _lead(methods: Methods) -> str:
         text += (
             f" The target's own ranking has a reliability of {_shown(ceiling.reliability, 2)}, so "
             f"no method can be expected to agree with it by more than rho = "
-            f"{_shown(ceiling.spearman, 2)}."
+            f"{_shown(ceiling.spearman, 2)}. {BEYOND_THE_CEILING}"
         )
     else:
         text += " The target has no repeated runs, so its own reliability is not known."
@@ -91,6 +98,7 @@ def _rows(methods: Methods, target: Ranking) -> Iterator[list[Part | Value]]:
             item.domain if item.group == POOLED else item.group,
             str(len(item.agreement.recipes)),
             _value(item.spearman, 2),
+            _ceiling(methods.ceiling_at(item.domain, item.group)),
             formatting.p_value(item.agreement.spearman_p),
             _ends(item.true_spearman),
             "" if item.kendall is None else formatting.number(item.kendall.value, 2),
@@ -158,6 +166,10 @@ def _flip(flip: Flip) -> list[Part | Value]:
 
 def _value(interval: Interval | None, digits: int) -> Value:
     return Value("", None) if interval is None else Value(_shown(interval, digits), interval.value)
+
+
+def _ceiling(ceiling: Ceiling | None) -> Value:
+    return _value(ceiling.spearman if ceiling else None, 2)
 
 
 def _at_most(interval: Interval | None, digits: int) -> Value:

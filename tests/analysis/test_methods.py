@@ -16,7 +16,7 @@ from curricle.analysis.methods import (
     judge_methods,
     method_agreement,
 )
-from curricle.analysis.methods_text import at_equal_flops
+from curricle.analysis.methods_text import at_equal_flops, methods_text
 from curricle.analysis.ranked import Ranking
 from curricle.analysis.ranking import rank
 from curricle.core.plain import from_plain, to_plain
@@ -152,6 +152,32 @@ def test_the_ceiling_is_what_the_truth_itself_would_reach(noise: float) -> None:
     measured = [target[f"r{place}"].mean for place in range(400)]
     assert found.spearman.value == pytest.approx(spearmanr(truth, measured).statistic, abs=0.03)
     assert found.reliability.value == pytest.approx(1 / (1 + noise**2 / 3), abs=0.05)
+
+
+def test_each_dimension_has_a_ceiling_of_its_own() -> None:
+    """By hand: 8 recipes far apart, 8 nearly equal, and one noise pooled over all of them."""
+    truth = [*np.linspace(0, 3, 8), *np.linspace(0, 0.3, 8)]
+    target = _ranking(truth, 0.5, seeds=3, seed=2)
+    dimensions = {f"r{place}": "mix" if place < 8 else "dedup" for place in range(16)}
+    proxies = {"tiny": {"average": _ranking(truth)}}
+    methods = judge_methods(proxies, {"average": target}, dimensions=dimensions)
+    assert methods.ceiling_at("average") == methods.ceiling
+    assert target.standard_deviation is not None
+    noise = target.standard_deviation**2 / 3
+    shares: dict[str, float] = {}
+    for group, names in (("mix", range(8)), ("dedup", range(8, 16))):
+        between = float(np.var([target[f"r{place}"].mean for place in names], ddof=1))
+        shares[group] = max(between - noise, 0) / between
+        found = methods.ceiling_at("average", group)
+        assert found is not None
+        assert found.reliability.value == pytest.approx(shares[group])
+        assert found.spearman.value == pytest.approx(
+            6 / math.pi * math.asin(math.sqrt(shares[group]) / 2)
+        )
+    assert shares["mix"] > 0.9 > 0.7 > shares["dedup"]
+    text = methods_text(methods, methods.of("average"), target)
+    assert "Within dimensions: mix 0.9" in text
+    assert max(map(len, text.splitlines())) <= 100
 
 
 def test_one_target_seed_leaves_no_ceiling_and_no_interval_over_noise() -> None:
