@@ -26,7 +26,8 @@ METHOD = (
     "since the true difference may be smaller.",
     "A rank set runs from 1 + the number of recipes surely better to n - the number surely worse.",
     "P(best) is the share of 10,000 draws from the posterior of the candidates' means (flat prior) "
-    "in which the recipe is lowest.",
+    "in which the recipe is lowest. It is too high for the first of many nearly equal recipes: "
+    "where no verdict is sure, don't read it as odds.",
     "Bars in the ranking plot are comparison intervals, not intervals of the means: recipes differ "
     "if their bars don't overlap.",
     "Curricula are compared by paired differences with a variance pooled over arms (the pair's own "
