@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from curricle.analysis import formatting
+from curricle.analysis.cautions import Caution
 from curricle.analysis.observations import check_columns, seed_agreement, value_matrix
 from curricle.core.errors import InputError
 
@@ -97,6 +98,27 @@ class UsableBand:
             side = "above" if self.recommended > bound else "below"
             text += f" It lies {side} the curvature's bound under Adam, {bound:.1e}."
         return text
+
+    @property
+    def caution(self) -> Caution | None:
+        """That the best rate is an end of what was tried, and so may not be the tuned one."""
+        if not self.standard_at_edge:
+            return None
+        tried = [item.rate for item in self.rates]
+        place = tried.index(self.standard_rate)
+        lowest = all(item.loss is None for item in self.rates[:place])
+        found = f"The standard rate, {formatting.rate(self.standard_rate)}, is the "
+        end, beyond = ("lowest", tried[:place][-1:]) if lowest else ("highest", tried[place + 1 :])
+        if beyond:
+            found += f"{end} at which all runs finished, so the tuned one may lie beyond it: add a "
+            found += f"rate between it and {formatting.rate(beyond[0])} to band.learning_rates."
+        else:
+            word = "lower" if lowest else "higher"
+            found += (
+                f"{end} that the band tried, so the tuned one may be {word}: add a {word} rate "
+            )
+            found += "to band.learning_rates."
+        return Caution(name="standard-rate-at-edge", text=found)
 
     def __getitem__(self, rate: float) -> RateFacts:
         """The facts of a rate that was tried."""

@@ -33,6 +33,17 @@ class Caution:
     text: str
 
 
+def tuned_at_edge_caution(end: str, recipes: Sequence[str]) -> Caution:
+    """For targets that are best at the `end`, highest or lowest, of the rates tried for them."""
+    word = "higher" if end == "highest" else "lower"
+    return Caution(
+        name="tuned-rate-at-edge",
+        recipes=tuple(recipes),
+        text=f"The target is best at the {end} rate tried for {_listed(recipes)}, so it may not be "
+        f"tuned there: add a {word} rate to target.tuning.learning_rates.",
+    )
+
+
 def order_only_caution(recipes: Sequence[str]) -> Caution:
     """For recipes that are another recipe's samples in another order."""
     return Caution(

@@ -129,12 +129,13 @@ class ReportContent:
         return {place: ranking for place, ranking in places.items() if ranking}
 
     def all_cautions(self) -> tuple[tuple[str, Caution], ...]:
-        """(place, caution): those given and those about methods, without a place, then rankings'.
+        """(place, caution): those given, of the band and of methods, then rankings' with a place.
 
         The rankings per domain repeat what the overall ones say and are left out.
         """
         judged = self.check.methods.cautions if self.check and self.check.methods else ()
-        given = [("", caution) for caution in (*self.cautions, *judged)]
+        edge = (self.band.caution,) if self.band and self.band.caution else ()
+        given = [("", caution) for caution in (*self.cautions, *edge, *judged)]
         found = [
             (place, caution)
             for place, ranking in self.rankings().items()

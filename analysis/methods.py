@@ -37,6 +37,8 @@ Floats = npt.NDArray[np.float64]
 
 POOLED = "all recipes"
 REGRETS = (1, 2, 3, 5)
+_CHEAPER = 1.05
+"""A method costs less than another if that one costs so many times as much: batches round."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,9 @@ class MethodAgreement:
     and `true_decision_accuracy` are the proxy's with the target's true losses, as intervals over
     the target's noise, and so is `regret` (by k, nats), the measured regret of the proxy's best k.
     A correlation is None where all recipes are equal in one of the rankings.
-    `flops` is the method's training cost, None where nobody told.
+    `flops` is the method's training cost, None where nobody told. `at_equal_flops`: what Spearman
+    correlation is to be expected of a method cheaper than the first one if the difference were
+    spent on more of its own seeds; None for the others, and without repeated runs.
     """
 
     method: str
@@ -62,6 +66,7 @@ class MethodAgreement:
     true_decision_accuracy: Interval
     regret: Mapping[str, Interval]
     flops: float | None
+    at_equal_flops: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,27 +91,40 @@ class Ceiling:
     """What a perfect proxy could reach against this target, whose own ranking is noisy.
 
     `reliability` is the share of the target means' variance that is the recipes' own, `spearman`
-    the correlation that the true losses themselves would show with the measured ones.
+    the correlation that the true losses themselves would show with the measured ones, over the
+    candidates of one `group` in one `domain`. A target that is tuned for each recipe has another
+    noise, that of which setting was chosen, which isn't in its seeds and so not in here.
     """
 
     reliability: Interval
     spearman: Interval
+    domain: str = AVERAGE
+    group: str = POOLED
 
 
 @dataclass(frozen=True, kw_only=True)
 class Methods:
-    """All methods beside one another: domain by domain, and on the average group by group."""
+    """All methods beside one another: domain by domain, and on the average group by group.
+
+    `ceiling` is that over all recipes on the average, `ceilings` has those of every place.
+    """
 
     agreements: tuple[MethodAgreement, ...]
     differences: tuple[MethodDifference, ...]
     ceiling: Ceiling | None
     cautions: tuple[Caution, ...]
+    ceilings: tuple[Ceiling, ...] = ()
 
     def of(self, domain: str, group: str = POOLED) -> tuple[MethodAgreement, ...]:
         """The methods' agreements in one domain and group."""
         return tuple(
             item for item in self.agreements if item.domain == domain and item.group == group
         )
+
+    def ceiling_at(self, domain: str, group: str = POOLED) -> Ceiling | None:
+        """The ceiling in one domain and group, None where it isn't known."""
+        found = (item for item in self.ceilings if (item.domain, item.group) == (domain, group))
+        return next(found, None)
 
 
 def method_at(learning_rate: float) -> str:
@@ -144,11 +162,13 @@ def judge_methods(
         if domain in proxy
     ]
     averages = {method: proxy[AVERAGE] for method, proxy in proxies.items()}
+    most = (flops or {}).get(next(iter(proxies), ""))
     methods = Methods(
-        agreements=tuple(item for item in found if item),
+        agreements=tuple(_at_equal_flops(item, proxies, most) for item in found if item),
         differences=compare_methods(averages, target[AVERAGE]),
         ceiling=ceiling_of(target[AVERAGE]),
         cautions=(),
+        ceilings=tuple(_ceilings(asked, target, groups)),
     )
     return replace(methods, cautions=tuple(_cautions(methods)))
 
@@ -161,11 +181,45 @@ def _groups(dimensions: Mapping[str, str]) -> dict[str, frozenset[str]]:
     }
 
 
+def _at_equal_flops(
+    item: MethodAgreement, proxies: Mapping[str, Mapping[str, Ranking]], most: float | None
+) -> MethodAgreement:
+    """With the correlation that more seeds, up to `most` FLOPs, would give (Spearman-Brown).
+
+    Means of reliability r and r' over some seeds and over more correlate with anything else in
+    proportion to sqrt(r) and sqrt(r').
+    """
+    noise = noise_of(proxies[item.method][item.domain]) if item.group == POOLED else None
+    if noise is None or not noise.ratio or not item.spearman or not item.flops or not most:
+        return item
+    times = most / item.flops
+    if times < _CHEAPER:
+        return item
+    seeds = _seeds(proxies[item.method][item.domain].candidates)
+    gain = math.sqrt(reliability(noise.ratio, times * seeds) / reliability(noise.ratio, seeds))
+    normal = min(max(gain * 2 * math.sin(math.pi * item.spearman.value / 6), -1.0), 1.0)
+    return replace(item, at_equal_flops=6 / math.pi * math.asin(normal / 2))
+
+
 def _cautions(methods: Methods) -> Iterator[Caution]:
     ceiling = methods.ceiling.spearman if methods.ceiling else None
     for item in methods.of(AVERAGE):
         if found := agreement_caution(item.method, item.spearman, ceiling):
             yield found
+
+
+def _ceilings(
+    asked: Sequence[tuple[str, str]],
+    target: Mapping[str, Ranking],
+    groups: Mapping[str, frozenset[str]],
+) -> Iterator[Ceiling]:
+    """The ceiling of every place, with the noise pooled over all of the domain's candidates."""
+    for domain, group in asked:
+        ranking = target[domain]
+        names = [item.recipe for item in ranking.candidates]
+        kept = [name for name in names if group == POOLED or name in groups[group]]
+        if found := ceiling_of(_only(ranking, kept)):
+            yield replace(found, domain=domain, group=group)
 
 
 def ceiling_of(target: Ranking) -> Ceiling | None:

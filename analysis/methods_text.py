@@ -4,11 +4,16 @@ from collections.abc import Sequence
 
 from curricle.analysis import formatting
 from curricle.analysis.methods import POOLED, MethodAgreement, Methods
-from curricle.analysis.plain_text import table
+from curricle.analysis.plain_text import table, wrapped
 from curricle.analysis.ranked import Ranking
+from curricle.analysis.results import AVERAGE
 from curricle.core.bootstrap import Interval
 
 _MOST_ROWS = 60
+BEYOND_THE_CEILING = (
+    "Where the target was tuned for each recipe on few runs, what these happened to choose is "
+    "noise too, which its seeds don't show: the true ceiling is lower still."
+)
 
 
 def methods_text(methods: Methods, agreements: Sequence[MethodAgreement], target: Ranking) -> str:
@@ -23,11 +28,36 @@ def methods_text(methods: Methods, agreements: Sequence[MethodAgreement], target
     ]
     left_out = len(agreements) - len(rows)
     lines += [f"… {left_out} more with --json"] if left_out > 0 else []
+    lines += [wrapped(text, indent=2) for text in at_equal_flops(agreements)]
     if ceiling := methods.ceiling:
         most = with_interval(ceiling.spearman, 2)
         share = with_interval(ceiling.reliability, 2)
         lines.append(f"Ceiling of any rho against this target: {most}; its reliability {share}.")
+    within = [item for item in methods.ceilings if item.group != POOLED]
+    if within:
+        found = [f"{item.group} {with_interval(item.spearman, 2)}" for item in within]
+        lines.append(wrapped(f"Within dimensions: {', '.join(found)}.", indent=2))
+    if methods.ceiling:
+        lines.append(wrapped(BEYOND_THE_CEILING, indent=2))
     return "\n".join(lines)
+
+
+def at_equal_flops(agreements: Sequence[MethodAgreement]) -> list[str]:
+    """What methods that cost less than the first are worth at its cost, on the mean over domains.
+
+    Empty where there are none.
+    """
+    found = [
+        f"{item.method} {item.at_equal_flops:.2f}"
+        for item in agreements
+        if item.at_equal_flops is not None and item.domain == AVERAGE
+    ]
+    if not found:
+        return []
+    return [
+        f"At the FLOPs of {agreements[0].method}, spent on more seeds, cheaper methods' rho is "
+        f"expected to be: {', '.join(found)}."
+    ]
 
 
 def with_interval(interval: Interval | None, digits: int) -> str:

@@ -18,7 +18,7 @@ def value_matrix(table: pd.DataFrame, rows: str) -> pd.DataFrame:
     """
     check_columns(table, (rows, "seed", "value"))
     keys = [rows, "seed", *(["domain"] if "domain" in table.columns else [])]
-    table = table.assign(value=_finite(table["value"]))
+    table = table.assign(value=finite(table["value"]))
     if "domain" in table.columns and bool((single := table["domain"] != AVERAGE).any()):
         table = table[single]
     _check_unique(table, keys)
@@ -59,7 +59,8 @@ def check_confidence(confidence: float) -> None:
         )
 
 
-def _finite(values: "pd.Series[float]") -> "pd.Series[float]":
+def finite(values: "pd.Series[float]") -> "pd.Series[float]":
+    """`values` as numbers, infinite ones as missing. Raises InputError for what is no number."""
     try:
         return values.astype(float).replace([np.inf, -np.inf], np.nan)
     except (ValueError, TypeError) as error:

@@ -23,7 +23,8 @@ class RankedRecipe:
     - `difference`: mean - baseline's mean, with its simultaneous interval and adjusted p-value.
     - `best_rank` to `worst_rank`: the rank set, from 1 + the number of recipes surely better to
       n - the number surely worse; joint over candidates, with controls a family of its own.
-    - `probability_best`: chance of having the lowest true mean of all candidates (flat prior).
+    - `probability_best`: chance of having the lowest true mean of all candidates (flat prior);
+      too high for the first of many nearly equal recipes (docs/ranking.md).
     - `rank_low` to `rank_high`: a candidate's rank among the candidates in the middle 95 % (the
       ranking's confidence) of 10,000 draws; of this recipe alone, where rank sets hold jointly.
     - `seeds_to_settle`: for an open verdict, the smallest number of seeds per recipe at which a

@@ -103,9 +103,10 @@ def _recipes(content: ReportContent) -> str:
     return "\n".join([wrapped(title), *_shortened(header, rows)])
 
 
-def ranking_lines(ranking: Ranking) -> list[str]:
-    """One ranking as the lines of a table; the middle of a long one is left out."""
-    return _shortened(_HEADER, _ranking_rows(ranking))
+def ranking_lines(ranking: Ranking, value: str = "loss") -> list[str]:
+    """One ranking as the lines of a table, `value` over the means; a long one's middle left out."""
+    header = [value if name == "loss" else name for name in _HEADER]
+    return _shortened(header, _ranking_rows(ranking))
 
 
 def _shortened(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -190,7 +191,9 @@ def _variants(content: ReportContent) -> str:
     ]
     title = "Variants of the proxy, against the study's own ranking at the tiny rate (candidates)"
     header = ("variant", "n", "rho", "pairs alike", "flips", "sure")
-    return "\n".join([title, table(header, rows, frozenset({0}))])
+    note = ["Their rates are by the study's own band; their own tuned rate may be another."]
+    shown = [title, table(header, rows, frozenset({0})), *(note if content.band else [])]
+    return "\n".join(shown)
 
 
 def _variant(name: str, found: Agreement) -> list[str]:

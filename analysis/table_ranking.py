@@ -1,8 +1,9 @@
 """Ranks anybody's table of results: recipes, seeds, domains, one or more proxy methods, a target.
 
-Columns recipe, seed, domain, value; lower is better. Optional: `stage` (proxy or target; default
-proxy), `method` (which proxy; default proxy), `document` (one row per document), `flops` (of the
-run), `dimension` and `role` of the recipe (role candidate, or another word for a control).
+Columns recipe, seed, domain (or task), value; lower is better unless the caller says otherwise.
+Optional: `stage` (proxy or target; default proxy), `method` (which proxy; default proxy),
+`document` (one row per document), `flops` (of the run), `dimension` and `role` of the recipe (role
+candidate, or another word for a control).
 """
 
 from collections.abc import Mapping
@@ -12,11 +13,13 @@ import numpy as np
 import pandas as pd
 
 from curricle.analysis.cautions import Caution
+from curricle.analysis.measure import LOSS, SCORE, Measure
 from curricle.analysis.methods import Methods, judge_methods
-from curricle.analysis.observations import check_columns
+from curricle.analysis.observations import check_columns, finite
 from curricle.analysis.ranked import CANDIDATE, Ranking
 from curricle.analysis.ranking import rank, rank_domains
 from curricle.analysis.results import AVERAGE
+from curricle.analysis.turning import turned_all, turned_methods
 from curricle.core.errors import InputError
 
 PROXY, TARGET = "proxy", "target"
@@ -28,12 +31,20 @@ _OPTIONAL = ("stage", "method", "document", "flops", "dimension", "role")
 class TableRanking:
     """Rankings of a table: by method, then by domain (`average` first); the target's by domain.
 
-    `methods` judges the former against the latter, None without a target.
+    `methods` judges the former against the latter, None without a target. With `higher_is_better`
+    means, differences and intervals are those of the table's values, and the first recipe has the
+    highest.
     """
 
     proxies: Mapping[str, Mapping[str, Ranking]]
     target: Mapping[str, Ranking]
     methods: Methods | None
+    higher_is_better: bool = False
+
+    @property
+    def measure(self) -> Measure:
+        """What the values are."""
+        return SCORE if self.higher_is_better else LOSS
 
     def averages(self) -> dict[str, Ranking]:
         """The rankings on the mean over domains, by method, the target's last."""
@@ -52,14 +63,21 @@ class TableRanking:
 
 
 def rank_table(
-    table: pd.DataFrame, *, baseline: str | None = None, confidence: float = 0.95
+    table: pd.DataFrame,
+    *,
+    baseline: str | None = None,
+    confidence: float = 0.95,
+    higher_is_better: bool = False,
 ) -> TableRanking:
     """Rank the recipes of `table` by every method and by the target.
 
-    `baseline` (default: the first candidate) is what verdicts compare with. Raises InputError for
-    missing or unknown columns and stages, a recipe with two roles or dimensions, and as `rank`.
+    `baseline` (default: the first candidate) is what verdicts compare with; `higher_is_better` for
+    tables of accuracies. Raises InputError for missing or unknown columns and stages, a recipe with
+    two roles or dimensions, and as `rank`.
     """
     table = _checked(table)
+    if higher_is_better:
+        table = table.assign(value=-finite(table["value"]))
     roles = _one_each(table, "role")
     dimensions = _one_each(table, "dimension")
     if baseline is None:
@@ -78,7 +96,18 @@ def rank_table(
     if target and proxies:
         costs = {method: cost for method, part in parts.items() if (cost := _flops(part))}
         methods = judge_methods(proxies, target, dimensions=dimensions, flops=costs)
-    return TableRanking(proxies=proxies, target=target, methods=methods)
+    found = TableRanking(proxies=proxies, target=target, methods=methods)
+    return _turned(found) if higher_is_better else found
+
+
+def _turned(found: TableRanking) -> TableRanking:
+    """What was found of negated values, as that of the values."""
+    return TableRanking(
+        proxies={method: turned_all(rankings) for method, rankings in found.proxies.items()},
+        target=turned_all(found.target),
+        methods=turned_methods(found.methods) if found.methods else None,
+        higher_is_better=True,
+    )
 
 
 def _rankings(
@@ -92,7 +121,9 @@ def _rankings(
 
 
 def _checked(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with a stage and a method in every row, names as text."""
+    """The table with a domain, a stage and a method in every row, names as text."""
+    if "domain" not in table.columns:
+        table = table.rename(columns={"task": "domain"})
     check_columns(table, _REQUIRED)
     known = {*_REQUIRED, *_OPTIONAL}
     if unknown := [str(name) for name in table.columns if name not in known]:

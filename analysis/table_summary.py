@@ -17,7 +17,7 @@ _MOST_FLIPS = 8
 def render_table_ranking(result: TableRanking) -> str:
     """The rankings, the methods against the target, flips and cautions; parts without data out."""
     sections = [
-        *(_ranking(method, ranking) for method, ranking in result.averages().items()),
+        *(_ranking(method, ranking, result) for method, ranking in result.averages().items()),
         _methods(result),
         _differences(result.methods),
         _flips(result.methods),
@@ -26,13 +26,14 @@ def render_table_ranking(result: TableRanking) -> str:
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _ranking(method: str, ranking: Ranking) -> str:
+def _ranking(method: str, ranking: Ranking, result: TableRanking) -> str:
     seeds = formatting.counted(len(ranking.seeds), "seed")
+    better = "higher is better, " if result.higher_is_better else ""
     title = (
-        f"{method}: mean over domains, {seeds}, difference to {ranking.baseline}, "
+        f"{method}: mean over domains, {better}{seeds}, difference to {ranking.baseline}, "
         f"{formatting.level(ranking.confidence)} intervals, jointly (* control)"
     )
-    return "\n".join([wrapped(title), *ranking_lines(ranking)])
+    return "\n".join([wrapped(title), *ranking_lines(ranking, result.measure.name.lower())])
 
 
 def _methods(result: TableRanking) -> str:

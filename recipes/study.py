@@ -112,9 +112,9 @@ class Study(Spec):
     def _check_batch(self, label: str, training: Training) -> None:
         """Refuse a run that is shorter than its largest batch, as far as that can be told."""
         grid = training if isinstance(training, Proxy) else getattr(training, "tuning", None)
-        others = grid.batch_sizes if grid else ()
+        others = [setting.batch_size for setting in grid.settings(training)] if grid else []
         micro = training.micro_batch_size or 1
-        for size in (training.batch_size, *others):
+        for size in dict.fromkeys((training.batch_size, *others)):
             smallest = size * self.tokenizer.sequence_length
             if training.tokens is not None and training.tokens < smallest:
                 refuse(

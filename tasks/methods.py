@@ -77,7 +77,7 @@ class MethodsStep(Step):
 
     kind: ClassVar[str] = "ranking"
     verb: ClassVar[str] = "compare methods"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     title: str
     methods: tuple[Method, ...]
     targets: tuple[TrainingStep, ...]

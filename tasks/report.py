@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
 from curricle.analysis.accuracies import accuracy_table
-from curricle.analysis.cautions import Caution, movement_cautions
+from curricle.analysis.cautions import Caution, movement_cautions, tuned_at_edge_caution
 from curricle.analysis.content import ReportContent, StageProgress, SweepVariant
 from curricle.analysis.costs import costs_of
 from curricle.analysis.documents import DocumentComparison, compare_documents
@@ -64,6 +64,8 @@ class ReportStep(Step):
         places = {"store", "tracking", "corpora"}
         plain = self.plan.study.model_dump(mode="json", exclude=places)
         plain["evaluation"].pop("mmlu")
+        if not plain["proxy"]["larger_batches"]:  # reports from before there were any stay valid
+            plain["proxy"].pop("larger_batches")
         return plain
 
     @property
@@ -145,7 +147,7 @@ def gather(plan: StudyPlan, store: Store, *, ended: bool | None = None) -> Repor
         costs=costs_of(results) if len(results) else None,
         **charges_of(plan, store, results, decision.best),
         **_corpus(plan, store),
-        cautions=_cautions(results, plan),
+        cautions=(*_cautions(results, plan), *_at_edge(plan, store)),
         provenance=_provenance(plan.study),
         spec=_as_yaml(plan.study),
     )
@@ -337,6 +339,12 @@ def _cautions(results: pd.DataFrame, plan: StudyPlan) -> tuple[Caution, ...]:
     recipes = plan.study.recipes.items()
     candidates = [name for name, one in recipes if one.role == CANDIDATE and not one.order]
     return movement_cautions(losses, initial, candidates) if len(losses) else ()
+
+
+def _at_edge(plan: StudyPlan, store: Store) -> Iterator[Caution]:
+    """Targets that are best at an end of the rates that they are tuned over."""
+    for end, recipes in plan.target.at_edge(store).items():
+        yield tuned_at_edge_caution(end, recipes)
 
 
 def _provenance(study: Study) -> dict[str, str]:

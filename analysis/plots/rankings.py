@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from curricle.analysis import formatting
 from curricle.analysis.agreement import agreement_of
+from curricle.analysis.measure import LOSS, Measure
 from curricle.analysis.plots import style
 from curricle.analysis.plots.cells import Cell, cells_figure
 from curricle.analysis.ranked import RankedRecipe, Ranking
@@ -17,7 +18,7 @@ from curricle.analysis.ranked import RankedRecipe, Ranking
 _ROW = 22.0
 
 
-def ranking_figure(ranking: Ranking) -> Figure:
+def ranking_figure(ranking: Ranking, measure: Measure = LOSS) -> Figure:
     """Means relative to the baseline with comparison intervals and the seeds behind them.
 
     Two recipes whose bars don't overlap differ; the band is the baseline's bar. Controls are
@@ -46,7 +47,8 @@ def ranking_figure(ranking: Ranking) -> Figure:
         )
     for row, item in enumerate(items):
         _mark(axes, row, item, base)
-    style.title(axes, f"Loss minus {base.recipe}'s in nats; left is better")
+    shown = f"{measure.name} minus {base.recipe}'s{measure.in_unit}"
+    style.title(axes, f"{shown}; {measure.better_side} is better")
     return figure
 
 
@@ -79,17 +81,18 @@ def rank_flow_figure(rankings: Mapping[str, Ranking]) -> Figure:
     return figure
 
 
-def domains_figure(ranking: Ranking, domains: Mapping[str, Ranking]) -> Figure:
-    """Difference to the baseline per recipe and domain; bold where it is sure."""
+def domains_figure(
+    ranking: Ranking, domains: Mapping[str, Ranking], measure: Measure = LOSS
+) -> Figure:
+    """Difference to the baseline per recipe and domain, blue where better; bold where sure."""
     names = [item.recipe for item in ranking.recipes]
     columns = {"average": ranking, **domains}
-    cells = {domain: _cells(one) for domain, one in columns.items()}
+    cells = {domain: _cells(one, measure) for domain, one in columns.items()}
     grid = [[cells[domain].get(name) for domain in columns] for name in names]
     scale = _typical([item.difference for one in columns.values() for item in one.candidates])
     labels = [_name(item) for item in ranking.recipes]
-    return cells_figure(
-        labels, list(columns), grid, scale, f"Loss minus {ranking.baseline}'s in nats; bold: sure"
-    )
+    title = f"{measure.name} minus {ranking.baseline}'s{measure.in_unit}; bold: sure"
+    return cells_figure(labels, list(columns), grid, scale, title)
 
 
 def seeds_figure(ranking: Ranking) -> Figure:
@@ -213,14 +216,14 @@ def _name_at(
     style.write(axes, x, row, text, colour=colour, size=style.FONT, align=align, offset=offset)
 
 
-def _cells(ranking: Ranking) -> dict[str, Cell]:
+def _cells(ranking: Ranking, measure: Measure) -> dict[str, Cell]:
     digits = formatting.common_decimals(
         [item.difference_low for item in ranking.recipes],
         [item.difference_high for item in ranking.recipes],
     )
     return {
         item.recipe: Cell(
-            value=item.difference,
+            value=measure.sign * item.difference,
             text=formatting.signed(item.difference, digits) if item.difference else "0",
             bold=item.verdict in ("better", "worse"),
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from curricle.analysis import formatting, plots
 from curricle.analysis.content import ReportContent
+from curricle.analysis.measure import LOSS, Measure
 from curricle.analysis.report import markup
 from curricle.analysis.report.markup import Column, Markup, Part, Value
 
@@ -25,7 +26,8 @@ METHOD = (
     "since the true difference may be smaller.",
     "A rank set runs from 1 + the number of recipes surely better to n - the number surely worse.",
     "P(best) is the share of 10,000 draws from the posterior of the candidates' means (flat prior) "
-    "in which the recipe is lowest.",
+    "in which the recipe is lowest. It is too high for the first of many nearly equal recipes: "
+    "where no verdict is sure, don't read it as odds.",
     "Bars in the ranking plot are comparison intervals, not intervals of the means: recipes differ "
     "if their bars don't overlap.",
     "Curricula are compared by paired differences with a variance pooled over arms (the pair's own "
@@ -33,6 +35,11 @@ METHOD = (
     "distribution and for domains by Bonferroni.",
     "Agreement between rankings leaves controls out. Decision accuracy is the share of pairs "
     "ordered alike; regret@1 is what the first ranking's best costs in the second.",
+)
+
+TURNED = (
+    "The highest value is best here: values are ranked as losses, with their signs turned. Where "
+    "this list says loss, lowest and above, read value, highest and below."
 )
 
 
@@ -87,9 +94,10 @@ def corpus_section(content: ReportContent) -> Markup | None:
     )
 
 
-def method_section() -> Markup:
+def method_section(measure: Measure = LOSS) -> Markup:
     """What every interval means."""
-    items = (markup.tag("li", line) for line in METHOD)
+    turned = (TURNED,) if measure.higher_is_better else ()
+    items = (markup.tag("li", line) for line in (*turned, *METHOD))
     return markup.section("method", "Method", markup.tag("ol", *items))
 
 

@@ -1,10 +1,19 @@
 """Methods in the report: who predicts the target's ranking, how surely, at what cost."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from curricle.analysis import formatting, plots
 from curricle.analysis.agreement import Flip
-from curricle.analysis.methods import POOLED, MethodAgreement, MethodDifference, Methods
+from curricle.analysis.measure import LOSS, Measure
+from curricle.analysis.methods import (
+    POOLED,
+    Ceiling,
+    MethodAgreement,
+    MethodDifference,
+    Methods,
+)
+from curricle.analysis.methods_text import BEYOND_THE_CEILING, at_equal_flops
 from curricle.analysis.ranked import Ranking
 from curricle.analysis.report import markup
 from curricle.analysis.report.markup import Column, Markup, Part, Value
@@ -14,22 +23,25 @@ from curricle.core.bootstrap import Interval
 TITLE = "Proxies against the target"
 _MOST_FLIPS = 300
 
-_COLUMNS = [
+_COLUMNS = (
     Column("Method", numeric=False),
     Column("Where", numeric=False, hint="mean over domains, a domain, or a curation dimension"),
     Column("Recipes"),
     Column("Spearman", hint="with its 95 % interval over recipes, from 10 on"),
+    Column("Ceiling", hint="the most to be expected of it, by the target's own reliability there"),
     Column("p", hint="one-sided permutation test of no agreement"),
     Column("with the truth", hint="Spearman with the target's true losses, over its noise"),
     Column("Kendall", hint="tau-b"),
     Column("Pairs right", hint="decision accuracy, interval over the target's noise"),
-    Column("Regret@1", hint="what the method's best costs, nats, and the end of its interval"),
+    Column("Regret@1", hint="what the method's best costs{unit}, and the end of its interval"),
     Column("Regret@3"),
     Column("Training", hint="FLOPs of all of the method's runs"),
-]
+)
 
 
-def methods_section(methods: Methods, proxies: Mapping[str, Ranking], target: Ranking) -> Markup:
+def methods_section(
+    methods: Methods, proxies: Mapping[str, Ranking], target: Ranking, measure: Measure = LOSS
+) -> Markup:
     """Heat maps, the table of all methods and places, their differences, and every flip."""
     parts: list[Part] = [
         markup.paragraph(_lead(methods), class_="lead"),
@@ -42,17 +54,27 @@ def methods_section(methods: Methods, proxies: Mapping[str, Ranking], target: Ra
             plots.to_svg(plots.agreement_figure(methods.agreements), "method-agreement"),
             "Bold: the interval over recipes leaves zero out.",
         ),
-        methods_table(methods, target),
+        methods_table(methods, target, measure),
     ]
+    parts += [markup.paragraph(text) for text in at_equal_flops(methods.of(AVERAGE))]
     if methods.differences:
-        parts.append(markup.table(_DIFFERENCE, (_difference(item) for item in methods.differences)))
-    parts += [_flips(item) for item in methods.of(AVERAGE) if item.agreement.flips]
+        rows = (_difference(item) for item in methods.differences)
+        parts.append(markup.table(_in_unit(_DIFFERENCE, measure), rows))
+    parts += [_flips(item, measure) for item in methods.of(AVERAGE) if item.agreement.flips]
     return markup.section(markup.anchor(TITLE), TITLE, *parts)
 
 
-def methods_table(methods: Methods, target: Ranking) -> Markup:
+def methods_table(methods: Methods, target: Ranking, measure: Measure = LOSS) -> Markup:
     """Every method in every place: agreement, regret, cost."""
-    return markup.table(_COLUMNS, _rows(methods, target))
+    return markup.table(_in_unit(_COLUMNS, measure), _rows(methods, target))
+
+
+def _in_unit(columns: Sequence[Column], measure: Measure) -> list[Column]:
+    """The columns, `{unit}` in their hints filled in."""
+    return [
+        replace(column, hint=column.hint and column.hint.format(unit=measure.comma_unit))
+        for column in columns
+    ]
 
 
 def _lead(methods: Methods) -> str:
@@ -61,7 +83,7 @@ def _lead(methods: Methods) -> str:
         text += (
             f" The target's own ranking has a reliability of {_shown(ceiling.reliability, 2)}, so "
             f"no method can be expected to agree with it by more than rho = "
-            f"{_shown(ceiling.spearman, 2)}."
+            f"{_shown(ceiling.spearman, 2)}. {BEYOND_THE_CEILING}"
         )
     else:
         text += " The target has no repeated runs, so its own reliability is not known."
@@ -76,6 +98,7 @@ def _rows(methods: Methods, target: Ranking) -> Iterator[list[Part | Value]]:
             item.domain if item.group == POOLED else item.group,
             str(len(item.agreement.recipes)),
             _value(item.spearman, 2),
+            _ceiling(methods.ceiling_at(item.domain, item.group)),
             formatting.p_value(item.agreement.spearman_p),
             _ends(item.true_spearman),
             "" if item.kendall is None else formatting.number(item.kendall.value, 2),
@@ -86,13 +109,20 @@ def _rows(methods: Methods, target: Ranking) -> Iterator[list[Part | Value]]:
         ]
 
 
-_DIFFERENCE = [
+_DIFFERENCE = (
     Column("Methods compared", numeric=False),
     Column("Spearman", hint="difference, Zou's interval over recipes"),
     Column("Pairs right", hint="difference, over the target's noise"),
-    Column("Regret@1", hint="difference, nats, over the target's noise"),
+    Column("Regret@1", hint="difference{unit}, over the target's noise"),
     Column("Verdict", numeric=False, hint="on Spearman, jointly over all methods compared"),
-]
+)
+_FLIPS = (
+    Column("Recipe", numeric=False),
+    Column("against", numeric=False),
+    Column("By the method", hint="difference{unit}"),
+    Column("By the target", hint="difference{unit}"),
+    Column("Sure", numeric=False),
+)
 
 
 def _difference(item: MethodDifference) -> list[Part | Value]:
@@ -105,18 +135,11 @@ def _difference(item: MethodDifference) -> list[Part | Value]:
     ]
 
 
-def _flips(item: MethodAgreement) -> Markup:
+def _flips(item: MethodAgreement, measure: Measure) -> Markup:
     """The pairs that a method orders otherwise than the target, surest and largest first."""
     flips = sorted(
         item.agreement.flips, key=lambda flip: (not flip.sure, -abs(flip.target_difference))
     )
-    columns = [
-        Column("Recipe", numeric=False),
-        Column("against", numeric=False),
-        Column("By the method", hint="difference, nats"),
-        Column("By the target", hint="difference, nats"),
-        Column("Sure", numeric=False),
-    ]
     count = len(item.agreement.recipes)
     sure = len(item.agreement.sure_flips)
     pairs = count * (count - 1) // 2
@@ -124,7 +147,9 @@ def _flips(item: MethodAgreement) -> Markup:
     note = f"The first {_MOST_FLIPS}." if len(flips) > _MOST_FLIPS else None
     rows = (_flip(flip) for flip in flips[:_MOST_FLIPS])
     return markup.details(
-        summary, markup.paragraph(note) if note else None, markup.table(columns, rows)
+        summary,
+        markup.paragraph(note) if note else None,
+        markup.table(_in_unit(_FLIPS, measure), rows),
     )
 
 
@@ -141,6 +166,10 @@ def _flip(flip: Flip) -> list[Part | Value]:
 
 def _value(interval: Interval | None, digits: int) -> Value:
     return Value("", None) if interval is None else Value(_shown(interval, digits), interval.value)
+
+
+def _ceiling(ceiling: Ceiling | None) -> Value:
+    return _value(ceiling.spearman if ceiling else None, 2)
 
 
 def _at_most(interval: Interval | None, digits: int) -> Value:

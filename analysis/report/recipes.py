@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from curricle.analysis import formatting, plots
 from curricle.analysis.agreement import Agreement, agreement_of
 from curricle.analysis.content import ReportContent
+from curricle.analysis.measure import LOSS, Measure
 from curricle.analysis.ranked import PairComparison, RankedRecipe, Ranking
 from curricle.analysis.report import markup
 from curricle.analysis.report.markup import Column, Markup, Part, Value
@@ -94,30 +95,41 @@ def confirmation_section(content: ReportContent) -> Markup | None:
     )
 
 
-def ranking_lead(ranking: Ranking, rate: float | None = None) -> str:
+def ranking_lead(ranking: Ranking, rate: float | None = None, measure: Measure = LOSS) -> str:
     """What was ranked, and how much runs scatter."""
     at = f" at {formatting.rate(rate)}" if rate else ""
     text = (
-        f"Mean validation loss of {len(ranking.recipes)} recipes{at}, "
+        f"{_mean_of(measure)} of {len(ranking.recipes)} recipes{at}, "
         f"{formatting.counted(len(ranking.seeds), 'seed')} each."
     )
     if ranking.standard_deviation is not None:
         digits = formatting.decimals_for(ranking.standard_deviation)
         text += (
-            f" Runs scatter by {ranking.standard_deviation:.{digits}f} nats once recipe and seed "
-            f"are accounted for ({ranking.degrees_of_freedom} degrees of freedom)."
+            f" Runs scatter by {ranking.standard_deviation:.{digits}f} {measure.unit}".rstrip()
+            + " once recipe and seed are accounted for "
+            f"({ranking.degrees_of_freedom} degrees of freedom)."
         )
     return text
 
 
-def ranking_columns(ranking: Ranking) -> list[Column]:
+def _mean_of(measure: Measure) -> str:
+    return "Mean value (higher is better)" if measure.higher_is_better else "Mean validation loss"
+
+
+def ranking_columns(ranking: Ranking, measure: Measure = LOSS) -> list[Column]:
     """The columns of `ranking_row`."""
     level = formatting.level(ranking.confidence)
     return [
         Column("Rank"),
         Column("Recipe", numeric=False),
-        Column("Loss", hint="mean over seeds of the unweighted mean over domains, nats"),
-        Column("Difference", hint=f"to {ranking.baseline}, nats; negative is better"),
+        Column(
+            measure.name,
+            hint=f"mean over seeds of the unweighted mean over domains{measure.comma_unit}",
+        ),
+        Column(
+            "Difference",
+            hint=f"to {ranking.baseline}{measure.comma_unit}; {measure.better_sign} is better",
+        ),
         Column(f"{level} interval", hint="of the difference; simultaneous over all pairs"),
         Column("p", hint="adjusted for all pairs"),
         Column("Rank set", hint="ranks that the intervals leave open"),
@@ -179,11 +191,13 @@ def _standard_cells(content: ReportContent, recipe: str) -> list[Part | Value]:
     return [Value(markup.join((f"{item.rank} ", markup.sign(item.verdict))), item.rank)]
 
 
-def domains_heat(ranking: Ranking, domains: Mapping[str, Ranking], name: str) -> Markup:
+def domains_heat(
+    ranking: Ranking, domains: Mapping[str, Ranking], name: str, measure: Measure = LOSS
+) -> Markup:
     """Differences by recipe and domain as a heat map; `name` makes its ids unique in the page."""
     level = formatting.level(next(iter(domains.values())).confidence)
     return markup.figure(
-        plots.to_svg(plots.domains_figure(ranking, domains), name),
+        plots.to_svg(plots.domains_figure(ranking, domains, measure), name),
         f"Per domain each interval is at {level}, so that all domains hold jointly at "
         f"{formatting.level(ranking.confidence)}. Blue is better than {ranking.baseline}.",
     )

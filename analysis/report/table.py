@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from curricle.analysis import plots
+from curricle.analysis.measure import Measure
 from curricle.analysis.ranked import Ranking
 from curricle.analysis.report import markup
 from curricle.analysis.report.background import method_section
@@ -28,8 +29,10 @@ def render_table_report(title: str, result: TableRanking) -> str:
     sections = {TITLE: _methods(result)}
     for place, (name, ranking) in enumerate(result.averages().items()):
         heading = f"Ranking by {name}"
-        sections[heading] = _ranking(heading, f"ranking-{place}", ranking, by_domain[name])
-    sections["Method"] = method_section()
+        sections[heading] = _ranking(
+            heading, f"ranking-{place}", ranking, by_domain[name], result.measure
+        )
+    sections["Method"] = method_section(result.measure)
     return page(title, "", sections, cautions_list(result.cautions()))
 
 
@@ -37,20 +40,27 @@ def _methods(result: TableRanking) -> Markup | None:
     if not result.methods:
         return None
     proxies = {name: rankings[AVERAGE] for name, rankings in result.proxies.items()}
-    return methods_section(result.methods, proxies, result.target[AVERAGE])
+    return methods_section(result.methods, proxies, result.target[AVERAGE], result.measure)
 
 
-def _ranking(heading: str, name: str, ranking: Ranking, by_domain: Mapping[str, Ranking]) -> Markup:
+def _ranking(
+    heading: str,
+    name: str,
+    ranking: Ranking,
+    by_domain: Mapping[str, Ranking],
+    measure: Measure,
+) -> Markup:
     """One ranking: plot, table, domains, pairs."""
     digits = interval_digits(ranking)
     domains = {domain: one for domain, one in by_domain.items() if domain != AVERAGE}
     parts: list[Part] = [
-        markup.paragraph(ranking_lead(ranking), class_="lead"),
-        markup.figure(plots.to_svg(plots.ranking_figure(ranking), name), BARS),
+        markup.paragraph(ranking_lead(ranking, measure=measure), class_="lead"),
+        markup.figure(plots.to_svg(plots.ranking_figure(ranking, measure), name), BARS),
         markup.table(
-            ranking_columns(ranking), [ranking_row(item, digits) for item in ranking.recipes]
+            ranking_columns(ranking, measure),
+            [ranking_row(item, digits) for item in ranking.recipes],
         ),
     ]
     if domains:
-        parts.append(domains_heat(ranking, domains, f"{name}-domains"))
+        parts.append(domains_heat(ranking, domains, f"{name}-domains", measure))
     return markup.section(markup.anchor(heading), heading, *parts, pairs_details(ranking))

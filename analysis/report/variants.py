@@ -12,6 +12,10 @@ LEAD = (
     "The same recipes ranked by other proxies: another family, size or setting. A ranking that a "
     "small change of the proxy turns around says little about the target."
 )
+OWN_BAND = (
+    "The band was searched with the study's own proxies alone: the tuned rate of another family or "
+    "size, and with it what is tiny for it, may be another."
+)
 
 
 def variants_section(content: ReportContent) -> Markup | None:
@@ -22,6 +26,7 @@ def variants_section(content: ReportContent) -> Markup | None:
     found = {name: x for one in content.variants for name, x in one.by_place().items()}
     parts: list[Part] = [
         markup.paragraph(LEAD, class_="lead"),
+        markup.paragraph(OWN_BAND) if content.band else None,
         markup.figure(
             plots.to_svg(plots.ranks_figure(found, content.tiny, "own"), "variant-ranks"),
             f"Candidates in the study's own order ({own}), with each variant's rank among the "

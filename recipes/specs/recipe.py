@@ -135,8 +135,12 @@ class Recipe(Spec):
 
     @property
     def dimension(self) -> str:
-        """The curation dimension this recipe varies, for grouping."""
+        """The curation dimension this recipe varies, for grouping.
+
+        Nothing at all is the mix of domains as they are, temperature 1: a point of the mixes' axis,
+        and of no other, whose recipes all remove or add something.
+        """
         dimensions = {step.dimension for step in self.steps}
         dimensions |= {"mixing"} if self.mix else set()
         dimensions |= {"ordering"} if self.order else set()
-        return {0: "none", 1: next(iter(dimensions), "")}.get(len(dimensions), "combination")
+        return {0: "mixing", 1: next(iter(dimensions), "")}.get(len(dimensions), "combination")

@@ -1,8 +1,9 @@
 """How models are trained: the proxies that rank, and the targets."""
 
 import itertools
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -157,8 +158,28 @@ class Proxy(Training, Grid):
     Each recipe is trained at each of `learning_rates`. The smallest is the tiny rate, whose ranking
     counts; the largest is the standard rate it is compared with. With several `batch_sizes` or
     `weight_decays` the rankings are made at `batch_size` and `weight_decay`, and the rest serves
-    the proxies that are tuned per recipe.
+    the proxies that are tuned per recipe. `larger_batches` are tried at the standard rate alone,
+    with the same tokens: another way of ranking at equal cost.
     """
+
+    larger_batches: tuple[PositiveInt, ...] = ()
+
+    @model_validator(mode="after")
+    def _larger_batches_are_larger(self) -> Self:
+        sizes = self.larger_batches
+        if len(set(sizes)) < len(sizes) or min(sizes, default=math.inf) <= self.batch_size:
+            refuse(
+                f"larger_batches {list(sizes)} with batch_size {self.batch_size}",
+                "sizes above batch_size, each once",
+                "correct larger_batches",
+            )
+        return self
+
+    def settings(self, training: Training) -> tuple[Setting, ...]:
+        """The points of the grid and the larger batches, in ascending order."""
+        standard = self.main(self.standard_rate)
+        larger = (replace(standard, batch_size=size) for size in self.larger_batches)
+        return tuple(sorted({*super().settings(training), *larger}))
 
     @property
     def tiny_rate(self) -> float:

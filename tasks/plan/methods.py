@@ -84,16 +84,19 @@ class MethodsPlan:
         return Method(name, "end", self._blinded(runs) if blind else tuple(runs))
 
     def _stopped(self) -> Iterator[Method]:
-        """The standard rate, stopped wherever the proxies are validated on the way."""
-        rate = self.sweep.proxy.standard_rate
-        runs = tuple(self._ranking.runs_at(self.sweep.proxy.main(rate)))
-        for tokens in runs[0].training.validations_at:
-            yield Method(f"{method_at(rate)}, stopped at {tokens}", "stopped", runs, tokens)
+        """The tiny and the standard rate, stopped wherever the proxies are validated on the way."""
+        proxy = self.sweep.proxy
+        for rate in sorted({proxy.tiny_rate, proxy.standard_rate}):
+            whole = self._at(proxy.main(rate), method_at(rate))
+            run = self._ranking.runs_at(proxy.main(rate))[0]
+            for tokens in run.training.validations_at:
+                name = f"{whole.name}, stopped at {tokens}"
+                yield replace(whole, name=name, how="stopped", tokens=tokens)
 
     def _larger_batches(self) -> Iterator[Method]:
         """The standard rate with each larger batch that is tried."""
         proxy = self.sweep.proxy
-        for size in sorted(proxy.batch_sizes):
+        for size in sorted({*proxy.batch_sizes, *proxy.larger_batches}):
             if size > proxy.batch_size:
                 setting = replace(proxy.main(proxy.standard_rate), batch_size=size)
                 yield self._at(setting, f"{method_at(proxy.standard_rate)}, batch {size}")

@@ -34,6 +34,24 @@ class TargetPlan:
     def winners(self, store: Store) -> dict[str, Setting]:
         """Each recipe's best setting over the runs that the store has; the target's own before."""
         assert self.sweep.target is not None
+        found = self._tuned(store)
+        return {name: found.get(name, self.sweep.target.main) for name in self.sweep.recipes}
+
+    def at_edge(self, store: Store) -> dict[str, list[str]]:
+        """The recipes that are best at the `highest` and at the `lowest` rate of several."""
+        rates = self.tuning.learning_rates if self.tuning else ()
+        if len(rates) < 2:
+            return {}
+        ends = {"highest": max(rates), "lowest": min(rates)}
+        best = {name: setting.learning_rate for name, setting in self._tuned(store).items()}
+        return {
+            end: names
+            for end, rate in ends.items()
+            if (names := [name for name in best if best[name] == rate])
+        }
+
+    def _tuned(self, store: Store) -> dict[str, Setting]:
+        """The best setting of each recipe that was tried at any."""
         losses: dict[str, dict[Setting, list[float]]] = {}
         for run in self.tuning_runs():
             if store.exists(run.artifact):
@@ -41,9 +59,7 @@ class TargetPlan:
                 losses.setdefault(run.recipe, {}).setdefault(run.setting, []).append(loss)
         return {
             name: min(found, key=lambda setting: (mean(found[setting]), setting))
-            if (found := losses.get(name, {}))
-            else self.sweep.target.main
-            for name in self.sweep.recipes
+            for name, found in losses.items()
         }
 
     def tuned_runs(self, store: Store) -> list[TrainingStep]:

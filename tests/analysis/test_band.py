@@ -45,6 +45,7 @@ def test_the_most_stable_rate_is_taken_from_below_the_tuned_one() -> None:
     band = usable_band(runs({**NOISE, 1e-5: 0.05}), START)
     assert band.standard_rate == 1e-3
     assert not band.standard_at_edge
+    assert band.caution is None
     assert (band.low, band.high) == pytest.approx((1e-5, 1e-4))
     assert band.recommended == 1e-4
     assert band[1e-4].seed_agreement == 1.0
@@ -106,6 +107,19 @@ def test_nothing_usable_is_said(rates: tuple[float, ...], expected: str) -> None
     assert (band.recommended is None) == ("no rate" in expected)
 
 
+@pytest.mark.parametrize(("sign", "word"), [(1, "lower"), (-1, "higher")])
+def test_a_tuned_rate_at_the_edge_of_what_was_tried_is_a_caution(sign: int, word: str) -> None:
+    table = runs(NOISE)
+    table["value"] = 5 + sign * np.log10(table["learning_rate"])
+    band = usable_band(table, START)
+    content = ReportContent(study="mine", band=band)
+    [(place, caution)] = content.all_cautions()
+    assert (place, caution.name) == ("", "standard-rate-at-edge")
+    assert f"may be {word}: add a {word} rate to band.learning_rates." in caution.text
+    for shown in (render_report(content), render_summary(content)):
+        assert f"add a {word} rate" in " ".join(shown.split())
+
+
 def test_missing_runs_are_counted_and_a_rate_without_any_is_none() -> None:
     table = runs(NOISE)
     gone = (table["learning_rate"] == 1e-2) | (
@@ -116,6 +130,8 @@ def test_missing_runs_are_counted_and_a_rate_without_any_is_none() -> None:
     assert [facts[rate].missing for rate in RATES] == [0, 0, 1, 0, 15]
     assert facts[1e-2].loss is None
     assert band.standard_at_edge
+    assert band.caution is not None
+    assert "between it and 1e-2 to band.learning_rates" in band.caution.text
     with pytest.raises(InputError, match="no finished run"):
         usable_band(table[:0], START)
 

@@ -16,6 +16,7 @@ from curricle.analysis.methods import (
     judge_methods,
     method_agreement,
 )
+from curricle.analysis.methods_text import at_equal_flops, methods_text
 from curricle.analysis.ranked import Ranking
 from curricle.analysis.ranking import rank
 from curricle.core.plain import from_plain, to_plain
@@ -74,6 +75,29 @@ def test_dimensions_are_judged_apart() -> None:
     assert rho == {"all recipes": pytest.approx(0.9), "mix": -1.0, "dedup": 1.0}
 
 
+def test_a_cheaper_method_is_taken_to_the_first_ones_cost() -> None:
+    """Spearman-Brown by hand: two seeds at a quarter of the cost, so eight for all of it."""
+    truth = list(np.linspace(0, 3, 12))
+    target, cheap = _ranking(truth), _ranking(truth, 1.5, seeds=2, seed=1)
+    proxies = {"whole": {"average": target}, "cheap": {"average": cheap}}
+    flops = {"whole": 100.0, "cheap": 25.0}
+    methods = judge_methods(proxies, {"average": target}, flops=flops)
+    whole, found = methods.of("average")
+    assert whole.at_equal_flops is None
+    assert found.spearman is not None
+    assert cheap.standard_deviation is not None
+    noise = cheap.standard_deviation**2
+    spread = np.var([item.mean for item in cheap.recipes], ddof=1) - noise / 2
+    shares = [spread / (spread + noise / seeds) for seeds in (2, 8)]
+    pearson = 2 * math.sin(math.pi * found.spearman.value / 6) * math.sqrt(shares[1] / shares[0])
+    expected = 6 / math.pi * math.asin(pearson / 2)
+    assert found.spearman.value < expected < 1
+    assert found.at_equal_flops == pytest.approx(expected)
+    text = " ".join(at_equal_flops(methods.of("average")))
+    assert text.startswith("At the FLOPs of whole")
+    assert f"cheap {expected:.2f}." in text
+
+
 def test_the_first_method_is_compared_with_every_other() -> None:
     random = np.random.default_rng(5)
     truth = random.normal(0, 1, 20)
@@ -128,6 +152,32 @@ def test_the_ceiling_is_what_the_truth_itself_would_reach(noise: float) -> None:
     measured = [target[f"r{place}"].mean for place in range(400)]
     assert found.spearman.value == pytest.approx(spearmanr(truth, measured).statistic, abs=0.03)
     assert found.reliability.value == pytest.approx(1 / (1 + noise**2 / 3), abs=0.05)
+
+
+def test_each_dimension_has_a_ceiling_of_its_own() -> None:
+    """By hand: 8 recipes far apart, 8 nearly equal, and one noise pooled over all of them."""
+    truth = [*np.linspace(0, 3, 8), *np.linspace(0, 0.3, 8)]
+    target = _ranking(truth, 0.5, seeds=3, seed=2)
+    dimensions = {f"r{place}": "mix" if place < 8 else "dedup" for place in range(16)}
+    proxies = {"tiny": {"average": _ranking(truth)}}
+    methods = judge_methods(proxies, {"average": target}, dimensions=dimensions)
+    assert methods.ceiling_at("average") == methods.ceiling
+    assert target.standard_deviation is not None
+    noise = target.standard_deviation**2 / 3
+    shares: dict[str, float] = {}
+    for group, names in (("mix", range(8)), ("dedup", range(8, 16))):
+        between = float(np.var([target[f"r{place}"].mean for place in names], ddof=1))
+        shares[group] = max(between - noise, 0) / between
+        found = methods.ceiling_at("average", group)
+        assert found is not None
+        assert found.reliability.value == pytest.approx(shares[group])
+        assert found.spearman.value == pytest.approx(
+            6 / math.pi * math.asin(math.sqrt(shares[group]) / 2)
+        )
+    assert shares["mix"] > 0.9 > 0.7 > shares["dedup"]
+    text = methods_text(methods, methods.of("average"), target)
+    assert "Within dimensions: mix 0.9" in text
+    assert max(map(len, text.splitlines())) <= 100
 
 
 def test_one_target_seed_leaves_no_ceiling_and_no_interval_over_noise() -> None:

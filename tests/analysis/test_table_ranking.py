@@ -134,3 +134,78 @@ def test_documents_are_read_from_their_column() -> None:
 def test_what_is_wrong_with_a_table_is_named(table: pd.DataFrame, message: str) -> None:
     with pytest.raises(InputError, match=message):
         rank_table(table)
+
+
+SCORES = pd.DataFrame(
+    [
+        # The accuracies' means: a 0.30, b 0.50, c 0.40; by the target: a 0.30, b 0.55, c 0.60.
+        (stage, recipe, seed, task, mean + shift + 0.01 * seed + 0.001 * noise)
+        for stage, means in (
+            ("proxy", {"a": 0.30, "b": 0.50, "c": 0.40}),
+            ("target", {"a": 0.30, "b": 0.55, "c": 0.60}),
+        )
+        for recipe, mean in means.items()
+        for task, shift in (("arc", -0.1), ("piqa", 0.1))
+        for seed, noise in enumerate({"a": (1, 0, -1), "b": (-1, 1, 0), "c": (0, -1, 1)}[recipe])
+    ],
+    columns=["stage", "recipe", "seed", "task", "value"],
+)
+
+
+def test_higher_is_better_by_hand() -> None:
+    result = rank_table(SCORES, higher_is_better=True)
+    assert list(result.target) == ["average", "arc", "piqa"]
+    proxy = result.proxies["proxy"]["average"]
+    assert [item.recipe for item in proxy.recipes] == ["b", "c", "a"]
+    assert [item.rank for item in proxy.recipes] == [1, 2, 3]
+    b = proxy["b"]
+    assert (b.mean, b.difference) == pytest.approx((0.51, 0.2))
+    assert b.verdict == "better"
+    assert 0 < (b.difference_low or 0) < 0.2 < (b.difference_high or 0)
+    assert (b.low or 0) < b.mean < (b.high or 0)
+    assert b.seed_values == pytest.approx((0.499, 0.511, 0.52))
+    assert b.probability_best == pytest.approx(1.0, abs=1e-3)
+    pair = proxy.pairs[0]
+    assert (pair.first, pair.second, pair.verdict) == ("b", "c", "better")
+    assert (pair.low or 0) < pair.difference == pytest.approx(0.1)
+    assert result.methods is not None
+    found = result.methods.of("average")[0]
+    # The proxy's b has 0.55 in the target, whose best has 0.60; two of three pairs are right.
+    assert found.regret["1"].value == pytest.approx(0.05)
+    assert found.decision_accuracy.value == pytest.approx(2 / 3)
+    flip = found.agreement.flips[0]
+    assert {flip.first: flip.proxy_difference, flip.second: -flip.proxy_difference} == {
+        "b": pytest.approx(0.1),
+        "c": pytest.approx(-0.1),
+    }
+    assert abs(flip.target_difference) == pytest.approx(0.05)
+    assert flip.proxy_difference * flip.target_difference < 0
+    assert to_plain(result)["higher_is_better"] is True
+
+
+def test_scores_are_ranked_as_their_negatives_are() -> None:
+    scores = rank_table(TABLE.assign(value=-TABLE["value"]), higher_is_better=True)
+    losses = rank_table(TABLE)
+    for method, ranking in losses.averages().items():
+        other = scores.averages()[method]
+        assert [(x.recipe, x.verdict, x.probability_best) for x in other.recipes] == [
+            (x.recipe, x.verdict, x.probability_best) for x in ranking.recipes
+        ]
+    assert scores.methods is not None
+    assert losses.methods is not None
+    for one, two in zip(scores.methods.agreements, losses.methods.agreements, strict=True):
+        assert (one.spearman, one.regret) == (two.spearman, two.regret)
+
+
+def test_text_and_page_say_that_higher_is_better() -> None:
+    result = rank_table(SCORES, higher_is_better=True)
+    text = render_table_ranking(result)
+    assert "higher is better" in text
+    assert ["rank", "recipe", "value"] in [line.split()[:3] for line in text.splitlines()]
+    page = render_table_report("t", result)
+    assert "right is better" in page
+    assert "positive is better" in page
+    assert "nats" not in page.replace("in nats per token", "")
+    losses = render_table_report("t", rank_table(PLAIN))
+    assert "left is better" in losses
+    assert "negative is better" in losses

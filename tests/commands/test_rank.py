@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.analysis.test_table_ranking import PLAIN, TABLE
+from tests.analysis.test_table_ranking import PLAIN, SCORES, TABLE
 
 from curricle.cli import main
 
@@ -48,6 +48,15 @@ def test_json_holds_everything(rank: Rank) -> None:
     assert len(ranking["pairs"]) == 13 * 12 // 2
 
 
+def test_accuracies_are_ranked_from_the_highest(rank: Rank) -> None:
+    SCORES.to_csv("scores.csv", index=False)
+    status, output, _ = rank("--table", "scores.csv", "--higher-is-better", "--json")
+    assert status == 0
+    found = json.loads(output)
+    assert found["higher_is_better"] is True
+    assert found["target"]["average"]["recipes"][0]["recipe"] == "c"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -55,6 +64,7 @@ def test_json_holds_everything(rank: Rank) -> None:
         (["quickstart", "--table", "runs.csv"], "--table goes without STUDY"),
         (["--table", "runs.csv", "--dry-run"], "--table goes without STUDY"),
         (["quickstart", "--report", "x.html"], "--report goes with --table"),
+        (["quickstart", "--higher-is-better"], "--higher-is-better goes with --table"),
         (["--table", "missing.csv"], "missing.csv: "),
         (["--table", "runs.csv", "--baseline", "none"], "runs.csv: baseline 'none' without"),
         (["--table", "runs.csv", "--report", "no/where.html"], "no/where.html: No such file"),

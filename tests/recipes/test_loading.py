@@ -34,8 +34,7 @@ def test_the_seven_domains_cover_four_dimensions_and_controls() -> None:
     recipes = load_study("seven-domains").recipes
     candidates = [recipe for recipe in recipes.values() if recipe.role == "candidate"]
     assert Counter(recipe.dimension for recipe in candidates) == {
-        "none": 1,
-        "mixing": 9,
+        "mixing": 10,
         "corpora": 3,
         "filtering": 6,
         "deduplication": 4,

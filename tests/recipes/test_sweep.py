@@ -41,6 +41,13 @@ def test_a_grid_has_every_combination_and_the_runs_own_setting() -> None:
     assert study.proxy.at(Setting(3e-4, 16, 0.0)).batch_size == 16
 
 
+def test_larger_batches_are_tried_at_the_standard_rate_alone() -> None:
+    study = load_study("quickstart", ["proxy.larger_batches=[32]"])
+    plain = load_study("quickstart").proxy
+    added = {*study.proxy.settings(study.proxy)} - {*plain.settings(plain)}
+    assert added == {Setting(plain.standard_rate, 32, plain.weight_decay)}
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -55,6 +62,8 @@ def test_a_grid_has_every_combination_and_the_runs_own_setting() -> None:
         ("proxy.batch_sizes=[8, 8]", r"batch_sizes \[8, 8\], expected each size once"),
         ("proxy.batch_sizes=[8, 1000]", r"at least one batch of 1000 x 128"),
         ("proxy={micro_batch_size: 4, batch_sizes: [6]}", r"."),
+        ("proxy.larger_batches=[8]", r"larger_batches \[8\] with batch_size 8, expected sizes"),
+        ("proxy.larger_batches=[1000]", r"at least one batch of 1000 x 128"),
         ("band={learning_rates: [1e-3, 1e-2], tokens: 2000}", r"band\.learning_rates"),
         ("budget.flops=0", r"budget\.flops: 0, expected greater than 0"),
         ("target.tuning={learning_rates: []}", r"target\.tuning\.learning_rates"),

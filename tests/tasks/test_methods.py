@@ -18,6 +18,7 @@ SETTINGS = (
     "band={learning_rates: [1e-5, 1e-4, 1e-3], tokens: 1024}",
     "proxy.validate_every=2048",
     "proxy.batch_sizes=[8, 16]",
+    "proxy.larger_batches=[16, 32]",
 )
 
 
@@ -67,7 +68,8 @@ def test_methods_are_compared_with_the_tuned_target(tiny_study: Path, tmp_path: 
     step = plan.methods[0].present(store)
     assert step is not None
     assert [method.name for method in step.methods] == [
-        *("rate 1e-3", "rate 1e-2", "rate 1e-2, stopped at 2048", "rate 1e-2, batch 16"),
+        *("rate 1e-3", "rate 1e-2", "rate 1e-3, stopped at 2048", "rate 1e-2, stopped at 2048"),
+        *("rate 1e-2, batch 16", "rate 1e-2, batch 32"),
         *("tuned proxies", "gradient alignment", "untrained loss", "unigram", "bigram"),
     ]
     session: Any = SimpleNamespace(store=store)
@@ -88,3 +90,4 @@ def test_methods_are_compared_with_the_tuned_target(tiny_study: Path, tmp_path: 
     standard, stopped = cost["rate 1e-2"], cost["rate 1e-2, stopped at 2048"]
     assert standard is not None
     assert stopped == pytest.approx(standard / 2)
+    assert cost["rate 1e-2, batch 32"] == pytest.approx(standard), "as many tokens"

@@ -1,5 +1,6 @@
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from curricle.recipes.loading import load_study
 from curricle.tasks.plan import StudyPlan
 from curricle.tasks.scores import LearnabilityStep
 from curricle.tasks.step import Step, with_inputs
+from curricle.tasks.train import TrainingStep
 
 
 @pytest.fixture
@@ -233,6 +235,26 @@ def test_tuned_targets_are_run_again_on_seeds_that_had_no_part_in_it(tiny_study:
     fresh = plan.target.tuned_runs(Store("nowhere", create=False))
     assert len(fingerprints(fresh)) == 4 * 3
     assert not {run.training.seed for run in fresh} & {run.training.seed for run in tuning}
+
+
+def test_a_target_that_is_best_at_an_end_of_its_rates_is_named(
+    tiny_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lowest at 3e-3 for `untouched`, at 1e-3 and 1e-2 for two others."""
+    best = {"untouched": 3e-3, "exact-dedup": 1e-3, "shuffled-letters": 1e-2}
+    store: Any = SimpleNamespace(exists=lambda _: True)
+    monkeypatch.setattr(
+        TrainingStep,
+        "average_loss",
+        lambda run, _: float(run.learning_rate != best.get(run.recipe, 3e-3)),
+    )
+    target = make_plan(tiny_study, "target.tuning={learning_rates: [1e-3, 3e-3, 1e-2]}").target
+    assert target.at_edge(store) == {"highest": ["shuffled-letters"], "lowest": ["exact-dedup"]}
+    assert (
+        make_plan(tiny_study, "target.tuning={learning_rates: [1e-3]}").target.at_edge(store) == {}
+    )
+    nothing: Any = SimpleNamespace(exists=lambda _: False)
+    assert target.at_edge(nothing) == {}
 
 
 def test_tuned_targets_read_no_proxys_order(tiny_study: Path) -> None:
