@@ -56,11 +56,13 @@ def by_schedule(plan: StudyPlan, results: pd.DataFrame) -> dict[str, tuple[Compa
     names = (plan.study.target.schedule, *plan.study.target.schedules)
     arms = (RANDOM, *plan.study.curricula)
     rows = results[(results["stage"] == "target") & results["curriculum"].isin(arms)]
-    level, found = 1 - (1 - CONFIDENCE) / len(names), {}
+    found = {}
     for name in names if len(names) > 1 else ():
         mine = rows[rows["schedule"] == name]
         if set(mine["curriculum"]) > {RANDOM}:
-            compared = compare_arms(arms_table(mine), RANDOM, confidence=level)
+            compared = compare_arms(
+                arms_table(mine), RANDOM, confidence=CONFIDENCE, families=len(names)
+            )
             found[name] = tuple(item for item in compared if item.domain == "average")
     return found
 

@@ -166,7 +166,7 @@ def _by_schedule(content: ReportContent) -> Markup | None:
     first = next(iter(content.by_schedule.values()))[0]
     columns = [
         Column("Schedule", numeric=False),
-        *_columns(formatting.level(first.confidence)),
+        *_columns(formatting.level(first.joint_confidence)),
     ]
     rows = [
         [schedule, *row]
