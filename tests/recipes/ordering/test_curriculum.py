@@ -141,6 +141,12 @@ def test_the_oversampled_v_is_the_selection_of_the_online_one() -> None:
     assert order_of(spec("oversampled-v")).tolist() == expected
 
 
+def test_choosing_piece_by_piece_is_choosing_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = order_of(spec("oversampled-v"), 96)
+    monkeypatch.setattr("curricle.recipes.ordering.curriculum.CHOSEN_AT_ONCE", 40)
+    np.testing.assert_array_equal(order_of(spec("oversampled-v"), 96), expected)
+
+
 def test_the_v_of_the_percentile() -> None:
     found = rising_and_falling(np.array([0.0, 0.225, 0.45, 0.725, 1.0]), 0.45)
     np.testing.assert_allclose(found, [0, 0.5, 1, 0.5, 0])
