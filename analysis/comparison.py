@@ -4,7 +4,8 @@ Model: value = arm + seed + error, so a comparison is a paired t whose error var
 all arms (with three seeds a pair's own would have two degrees of freedom). Where the arms are
 plainly not equally noisy (Bartlett's test, p < 0.01) each comparison keeps the variance of its own
 paired differences. Intervals and p-values are simultaneous over all comparisons asked for
-(single-step max-t: Dunnett's test if all are against one control), and over domains by Bonferroni.
+(single-step max-t: Dunnett's test if all are against one control), and over domains, schedules and
+the like by Bonferroni.
 
 Shape suffixes: K comparisons, R arms, S seeds.
 """
@@ -38,8 +39,13 @@ class Comparison:
     `difference` is arm - control, whatever direction is better, with its simultaneous interval and
     adjusted p-value (None without an error estimate). `seed_differences` are the paired ones by
     seed, None where a run is missing. `pooled` tells whether the error variance is shared by all
-    arms. `seeds_to_settle` is the smallest number of seeds at which a difference as large as this
-    one would be significant; None for a settled comparison and for more than `SEED_CAP`.
+    arms; if not, the difference is the mean of the paired ones. `seeds_to_settle` is the smallest
+    number of seeds at which a difference as large as this one would be significant; None for a
+    settled comparison and for more than `SEED_CAP`.
+
+    The interval holds jointly with those of its own domain and schedule at `confidence`, with all
+    at `joint_confidence`. `p_value` is adjusted for all: it is below 1 - `joint_confidence` where
+    the interval leaves zero out, and only there.
     """
 
     arm: str
@@ -57,6 +63,7 @@ class Comparison:
     seeds_to_settle: int | None
     pooled: bool
     confidence: float
+    joint_confidence: float
     lower_is_better: bool
 
 
@@ -70,9 +77,33 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class _Inference:
-    """Per comparison: half-width of the interval, adjusted p-value, seeds to settle; or NaN."""
+class _Level:
+    """`families` of comparisons that hold jointly at a `confidence`, each at a higher one."""
 
+    confidence: float
+    families: int = 1
+
+    @property
+    def of_each(self) -> float:
+        return 1 - (1 - self.confidence) / self.families
+
+    def among(self, more: int) -> "_Level":
+        """Each family's comparisons made `more` times over."""
+        return replace(self, families=self.families * more)
+
+    def adjusted(self, p_values: Floats) -> Floats:
+        """A family's p-values, adjusted for all families."""
+        return np.minimum(p_values * self.families, 1.0)
+
+
+@dataclass(frozen=True)
+class _Inference:
+    """Per comparison, or NaN: difference, its interval's half-width, p-value, seeds to settle.
+
+    All are about one family of comparisons.
+    """
+
+    difference: Floats
     margin: Floats
     p_values: Floats
     seeds_to_settle: Floats
@@ -86,21 +117,20 @@ def compare_arms(
     also: Sequence[tuple[str, str]] = (),
     lower_is_better: bool = True,
     confidence: float = 0.95,
+    families: int = 1,
 ) -> tuple[Comparison, ...]:
     """Compare every arm of `table` with `control`, and the (arm, other) pairs in `also`.
 
     `table` has the columns arm, seed, value and perhaps domain. With domains the mean over them
-    comes first, as domain `average`; then each domain at a confidence that makes all domains hold
-    jointly.
+    comes first, as domain `average`; then each domain, so that all domains hold jointly. `families`
+    is the number of tables that are compared so and must hold jointly.
 
     Raises InputError for missing columns, a repeated run, a control without a value, no other arm.
     """
     check_confidence(confidence)
-    average = _compare(
-        value_matrix(table, "arm"), control, also, AVERAGE, lower_is_better, confidence
-    )
+    level = _Level(confidence, families)
+    average = _compare(value_matrix(table, "arm"), control, also, AVERAGE, lower_is_better, level)
     domains = sorted(set(table["domain"]) - {AVERAGE}) if "domain" in table.columns else []
-    level = 1 - (1 - confidence) / max(len(domains), 1)
     single = (
         _compare(
             value_matrix(table[table["domain"] == domain], "arm"),
@@ -108,7 +138,7 @@ def compare_arms(
             also,
             str(domain),
             lower_is_better,
-            level,
+            level.among(len(domains)),
         )
         for domain in domains
         if len(domains) > 1
@@ -129,7 +159,8 @@ def compare_contrasts(
     What names an arm without a value is left out. Raises InputError as `compare_arms` does.
     """
     check_confidence(confidence)
-    return _judge(value_matrix(table, "arm"), asked, AVERAGE, lower_is_better, confidence)
+    level = _Level(confidence)
+    return _judge(value_matrix(table, "arm"), asked, AVERAGE, lower_is_better, level)
 
 
 def _compare(
@@ -138,13 +169,13 @@ def _compare(
     also: Sequence[tuple[str, str]],
     domain: str,
     lower_is_better: bool,
-    confidence: float,
+    level: _Level,
 ) -> tuple[Comparison, ...]:
     names = [str(name) for name in matrix.dropna(how="all").index]
     _check_arms(names, control)
     pairs = dict.fromkeys([*((name, control) for name in names if name != control), *also])
     asked = [Contrast(arm=arm, control=other, weights={other: 1.0}) for arm, other in pairs]
-    return _judge(matrix, asked, domain, lower_is_better, confidence)
+    return _judge(matrix, asked, domain, lower_is_better, level)
 
 
 def _judge(
@@ -152,7 +183,7 @@ def _judge(
     asked: Sequence[Contrast],
     domain: str,
     lower_is_better: bool,
-    confidence: float,
+    level: _Level,
 ) -> tuple[Comparison, ...]:
     matrix = matrix.dropna(how="all").dropna(how="all", axis="columns")
     names = [str(name) for name in matrix.index]
@@ -164,9 +195,10 @@ def _judge(
     controls_KR = np.array([[item.weights.get(name, 0.0) for name in names] for item in asked])
     selector_KR = np.eye(len(names))[arms] - controls_KR
     fit = fit_additive(values)
-    difference = selector_KR @ fit.means
     by_seed = _weighted(selector_KR, values)
-    inference = _inference(values, fit, selector_KR, confidence)
+    found = _inference(values, fit, selector_KR, level.of_each)
+    low, high = found.difference - found.margin, found.difference + found.margin
+    p_values = level.adjusted(found.p_values)
     return tuple(
         Comparison(
             arm=asked[k].arm,
@@ -174,16 +206,19 @@ def _judge(
             domain=domain,
             arm_mean=float(fit.means[arms[k]]),
             control_mean=float(controls_KR[k] @ fit.means),
-            difference=float(difference[k]),
-            low=optional(difference[k] - inference.margin[k]),
-            high=optional(difference[k] + inference.margin[k]),
-            p_value=optional(inference.p_values[k]),
-            verdict=verdict_of(difference[k], inference.margin[k], lower_is_better=lower_is_better),
+            difference=float(found.difference[k]),
+            low=optional(low[k]),
+            high=optional(high[k]),
+            p_value=optional(p_values[k]),
+            verdict=verdict_of(
+                found.difference[k], found.margin[k], lower_is_better=lower_is_better
+            ),
             seeds=tuple(str(seed) for seed in matrix.columns),
             seed_differences=tuple(map(optional, by_seed[k])),
-            seeds_to_settle=optional_int(inference.seeds_to_settle[k]),
-            pooled=inference.pooled,
-            confidence=confidence,
+            seeds_to_settle=optional_int(found.seeds_to_settle[k]),
+            pooled=found.pooled,
+            confidence=level.of_each,
+            joint_confidence=level.confidence,
             lower_is_better=lower_is_better,
         )
         for k in range(len(asked))
@@ -201,13 +236,13 @@ def _inference(
     values: Floats, fit: AdditiveFit, selector_KR: Floats, confidence: float
 ) -> _Inference:
     if fit.blocked and _unequal_noise(values, fit):
-        found = _separate(_weighted(selector_KR, values), confidence)
+        found = _separate(selector_KR @ fit.means, _weighted(selector_KR, values), confidence)
     else:
         found = _pooled(fit, selector_KR, confidence)
-    difference = np.abs(selector_KR @ fit.means)
+    is_open = np.abs(found.difference) <= found.margin
     runs = np.where(selector_KR != 0, np.isfinite(values).sum(axis=1), np.inf).min(axis=1)
     more = np.maximum(found.seeds_to_settle, runs + 1.0)
-    return replace(found, seeds_to_settle=np.where(difference <= found.margin, more, np.nan))
+    return replace(found, seeds_to_settle=np.where(is_open, more, np.nan))
 
 
 def _unequal_noise(values: Floats, fit: AdditiveFit) -> bool:
@@ -223,7 +258,7 @@ def _pooled(fit: AdditiveFit, selector_KR: Floats, confidence: float) -> _Infere
     difference = selector_KR @ fit.means
     undefined = np.full(len(difference), np.nan)
     if fit.variance is None:
-        return _Inference(undefined, undefined, undefined, pooled=True)
+        return _Inference(difference, undefined, undefined, undefined, pooled=True)
     covariance = selector_KR @ fit.covariance @ selector_KR.T
     scale = np.sqrt(np.diag(covariance))
     family = contrasts(covariance / np.outer(scale, scale))
@@ -238,6 +273,7 @@ def _pooled(fit: AdditiveFit, selector_KR: Floats, confidence: float) -> _Infere
         smallest_sufficient(np.abs(difference) / length, threshold) if fit.variance else undefined
     )
     return _Inference(
+        difference=difference,
         margin=error * family.critical(fit.degrees_of_freedom, confidence),
         p_values=family.p_values(statistics, fit.degrees_of_freedom),
         seeds_to_settle=needed,
@@ -245,8 +281,13 @@ def _pooled(fit: AdditiveFit, selector_KR: Floats, confidence: float) -> _Infere
     )
 
 
-def _separate(differences_KS: Floats, confidence: float) -> _Inference:
-    """Each comparison's own paired t, Bonferroni over the comparisons."""
+def _separate(fitted_K: Floats, differences_KS: Floats, confidence: float) -> _Inference:
+    """Each comparison's own paired t, Bonferroni over the comparisons.
+
+    The estimate is the mean of the pairs, whose error it is: in a fitted one the noise of other
+    arms would come in through the seeds. One without two pairs stays as fitted.
+    """
+    difference = fitted_K.copy()
     count = len(differences_KS)
     tail = (1 - confidence) / (2 * count)
     seeds = np.arange(2.0, SEED_CAP + 1)
@@ -255,13 +296,14 @@ def _separate(differences_KS: Floats, confidence: float) -> _Inference:
         paired = row[np.isfinite(row)]
         if len(paired) < 2:
             continue
+        difference[k] = paired.mean()
         error = paired.std(ddof=1) / np.sqrt(len(paired))
         margin[k] = student.ppf(1 - tail, len(paired) - 1) * error
         raw = 2 * student.sf(abs(paired.mean()) / max(error, 1e-300), len(paired) - 1)
         p_values[k] = np.clip(raw * count, SMALLEST_P, 1.0)
         threshold = student.ppf(1 - tail, seeds - 1) * paired.std(ddof=1) / np.sqrt(seeds)
         needed[k] = smallest_sufficient(np.array([abs(paired.mean())]), threshold)[0]
-    return _Inference(margin, p_values, needed, pooled=False)
+    return _Inference(difference, margin, p_values, needed, pooled=False)
 
 
 def _check_arms(names: list[str], control: str) -> None:

@@ -67,7 +67,8 @@ class ReportContent:
     others, `alignment` has columns recipe, seed, gradient_cosine, update_cosine, gain.
 
     `comparisons` hold each curriculum's arm against the random order and, where asked for, against
-    its own controls; `curricula` names the arms that are in question rather than controls.
+    its own controls; `curricula` names the arms that are in question rather than controls, and
+    `transfers` those with given scores, each with one that is else the same and has its own.
     `by_schedule` compares the curricula with random order under each of several schedules,
     `equal_costs` at equal cost. `curves` has columns arm, seed, tokens, value (validation loss).
     `evaluation` are rows of the results table for the targets, `documents` their arms compared
@@ -98,6 +99,7 @@ class ReportContent:
     comparisons: tuple[Comparison, ...] = ()
     by_schedule: Mapping[str, tuple[Comparison, ...]] = field(default_factory=dict)
     curricula: tuple[str, ...] = ()
+    transfers: tuple[tuple[str, str], ...] = ()
     curves: pd.DataFrame | None = None
     evaluation: pd.DataFrame | None = None
     documents: tuple[DocumentComparison, ...] = ()
@@ -151,6 +153,10 @@ class ReportContent:
     def averages(self) -> tuple[Comparison, ...]:
         """The comparisons on the mean over domains."""
         return tuple(item for item in self.comparisons if item.domain == "average")
+
+    def is_transfer(self, item: Comparison) -> bool:
+        """Whether given scores are compared with the curriculum's own."""
+        return (item.arm, item.control) in self.transfers
 
     def against(self, arm: str, control: str) -> Comparison | None:
         """The comparison of two arms on the mean over domains, if it was made."""

@@ -205,7 +205,9 @@ def _curricula(content: ReportContent) -> Iterator[Finding]:
         text = _effect(comparison)
         for other in content.averages():
             if other.arm == curriculum and other.control != comparison.control:
-                text += f" Against {other.control}: {_short(other)}."
+                own = content.is_transfer(other)
+                lead = "With given scores against its own, " if own else "Against "
+                text += f" {lead}{other.control}: {_short(other)}."
         charge = next((item for item in content.charges if item.curriculum == curriculum), None)
         text += f" {_charged(charge, comparison.control)}" if charge else ""
         yield Finding(topic="curriculum", text=text, verdict=comparison.verdict)

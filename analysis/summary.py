@@ -217,7 +217,7 @@ def _arms(content: ReportContent) -> str:
     rows = [
         [
             item.arm,
-            item.control,
+            item.control + (", its own scores" if content.is_transfer(item) else ""),
             formatting.signed(item.difference, digits),
             formatting.interval(item.low, item.high, digits),
             item.verdict,

@@ -31,6 +31,7 @@ PACINGS: dict[str, dict[str, Any]] = {
     "growing-pool over all domains": {"pacing": "growing-pool", "within": "all"},
     "sorted": {},
     "v-shaped": {},
+    "oversampled-v": {},
     "stages": {"stages": ({"tokens": 1}, {"tokens": 1, "top": 0.5})},
 }
 GIB = 2**30

@@ -18,6 +18,7 @@ from curricle.core.jobs import (
     TrainingSpec,
 )
 from curricle.core.plain import from_plain, to_plain
+from curricle.models.attempts import EARLIER, begin_attempt, earlier_seconds
 from curricle.models.placement import Placement
 
 
@@ -49,16 +50,21 @@ class Job:
 
 
 def run_job(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Run the job of a message and return its facts (small JSON values)."""
+    """Run the job of a message and return its facts (small JSON values).
+
+    Among them are the seconds of earlier attempts, which its snapshots tell.
+    """
     import torch
 
+    begin_attempt()
     function, spec_class = _job_kind(message["kind"])
     spec = from_plain(spec_class, message["spec"])
     # Another thread count sums in another order: the spec fixes it, for equal last bits.
     torch.set_num_threads(spec.threads)
     inputs = {role: Path(path) for role, path in message["inputs"].items()}
     placement = from_plain(Placement, message["placement"])
-    return function(spec, inputs, Path(message["output"]), placement)
+    facts = function(spec, inputs, Path(message["output"]), placement)
+    return {**facts, EARLIER: earlier_seconds()}
 
 
 def _job_kind(kind: str) -> tuple[Callable[..., dict[str, Any]], type[Any]]:

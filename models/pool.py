@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 from curricle.core.errors import InputError, JobError, LostWorkerError
+from curricle.models.attempts import EARLIER
 from curricle.models.jobs import Job
 from curricle.models.placement import Placement
 from curricle.models.torchrun_worker import TorchrunWorker
@@ -59,9 +60,10 @@ class JobPool:
             worker.leave()
 
     def run(self, job: Job) -> dict[str, Any]:
-        """Run one job on the next free worker; its facts, and the `seconds` that it took there.
+        """Run one job on the next free worker; its facts, and the `seconds` that it took.
 
-        They depend on the company that it has, so `workers` and `accelerator` are told beside them.
+        Earlier attempts count up to the snapshot that it goes on from. Seconds depend on the
+        company that it has, so `workers` and `accelerator` are told beside them.
 
         Raises InputError or JobError as the job did; LostWorkerError with the worker's last log
         lines if the process died or hung at it, in which case another takes its place.
@@ -87,6 +89,7 @@ class JobPool:
                 raise LostWorkerError(f"{job.kind} job: {problem}") from None
             raise
         self._idle.put(worker)
+        seconds += facts.pop(EARLIER)
         return {**facts, "seconds": seconds, **self._company}
 
     def _next_living(self) -> Worker:

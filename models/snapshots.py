@@ -1,10 +1,10 @@
 """Snapshots: what lets a job that was killed go on where it was, to the same result.
 
 A snapshot is `<step>.safetensors` and, written after it, `<step>.json` with the job's identity, its
-small facts and the SHA-256 of every file that belongs to it. Each file is written beside its place
-and renamed (object stores do as much by themselves), so that whatever dies half-way leaves the
-snapshot before it in force. Nothing here is ever unpickled, and nothing outside the job's own
-folder is ever deleted.
+small facts, the seconds that it has taken and the SHA-256 of every file that belongs to it. Each
+file is written beside its place and renamed (object stores do as much by themselves), so that
+whatever dies half-way leaves the snapshot before it in force. Nothing here is ever unpickled, and
+nothing outside the job's own folder is ever deleted.
 """
 
 import contextlib
@@ -28,6 +28,7 @@ from torch import Tensor
 from curricle.core.errors import IntegrityError, JobError
 from curricle.core.plain import file_sha256
 from curricle.core.remote import open_filesystem, remote_errors
+from curricle.models.attempts import go_on_after, seconds_so_far
 
 KEPT = 2
 # A JSON file of another shape raises the middle ones.
@@ -111,6 +112,7 @@ class Snapshots:
                 "identity": self._identity,
                 "files": {_tensors_name(step): digest, **self._outputs},
                 "facts": dict(facts),
+                "seconds": seconds_so_far(),
             }
         )
         self._put(_facts_name(step), lambda path: _write_text(path, content))
@@ -135,6 +137,7 @@ class Snapshots:
     def latest(self, output: Path) -> Snapshot | None:
         """The newest snapshot that is whole and of this job; its outputs are put into `output`.
 
+        The time that it tells counts as the job's (`attempts`).
         A damaged or foreign one is named on standard error, and the one before it is tried. Raises
         JobError if the folder can't be reached: to begin again then would be a waste.
         """
@@ -172,6 +175,8 @@ class Snapshots:
             for name in kept:
                 Path(scratch, name).rename(output / name)
         self._outputs = kept
+        # Snapshots of earlier versions don't tell.
+        go_on_after(float(content.get("seconds", 0.0)))
         return Snapshot(step, tensors, content["facts"])
 
     def _steps(self) -> list[int]:

@@ -16,7 +16,7 @@ from curricle.analysis.costs import (
 )
 from curricle.analysis.results import arms_table
 from curricle.core.store import Store
-from curricle.recipes.specs.curricula import Curriculum, twins_of
+from curricle.recipes.specs.curricula import Curriculum, transfers_of, twins_of
 from curricle.tasks.given_scores import GivenScoresStep, ScoringCost
 from curricle.tasks.plan import ARMS, LONGER, RANDOM, STATIC, StudyPlan
 
@@ -37,13 +37,16 @@ def main_targets(plan: StudyPlan, results: pd.DataFrame) -> pd.DataFrame:
 def comparisons_of(
     targets: pd.DataFrame, curricula: Mapping[str, Curriculum]
 ) -> tuple[Comparison, ...]:
-    """Each curriculum against random, its anti-curriculum, its own samples, and its twin."""
+    """Each curriculum against random, its anti-curriculum, its own samples, and its twin.
+
+    One with given scores also against the same one with its own.
+    """
     if targets.empty or not curricula or set(targets["curriculum"]) == {RANDOM}:
         return ()
     others = [*(pattern for arm, pattern in ARMS.items() if arm != "curriculum"), STATIC]
     have = set(targets["curriculum"])
     pairs = [(name, other.format(name)) for name in curricula for other in others]
-    pairs += twins_of(curricula).items()
+    pairs += [*twins_of(curricula).items(), *transfers_of(curricula)]
     pairs = [pair for pair in pairs if have.issuperset(pair)]
     return compare_arms(arms_table(targets), RANDOM, also=pairs)
 
@@ -53,11 +56,13 @@ def by_schedule(plan: StudyPlan, results: pd.DataFrame) -> dict[str, tuple[Compa
     names = (plan.study.target.schedule, *plan.study.target.schedules)
     arms = (RANDOM, *plan.study.curricula)
     rows = results[(results["stage"] == "target") & results["curriculum"].isin(arms)]
-    level, found = 1 - (1 - CONFIDENCE) / len(names), {}
+    found = {}
     for name in names if len(names) > 1 else ():
         mine = rows[rows["schedule"] == name]
         if set(mine["curriculum"]) > {RANDOM}:
-            compared = compare_arms(arms_table(mine), RANDOM, confidence=level)
+            compared = compare_arms(
+                arms_table(mine), RANDOM, confidence=CONFIDENCE, families=len(names)
+            )
             found[name] = tuple(item for item in compared if item.domain == "average")
     return found
 
@@ -103,7 +108,11 @@ def charges_of(plan: StudyPlan, store: Store, results: pd.DataFrame, recipe: str
 def _equal_costs(
     plan: StudyPlan, results: pd.DataFrame, shares: dict[str, Mapping[str, float]]
 ) -> tuple[EqualCost, ...]:
-    """Curricula against random order, and those that choose while training against their twins."""
+    """Curricula against random order, those that choose while training against their twins.
+
+    One with given scores also against the same one with its own, as if that had read as many tokens
+    more as are between what their scores and choices cost.
+    """
     factor = plan.study.target.longer
     rows = results[
         (results["stage"] == "target") & (results["schedule"] == plan.study.target.schedule)
@@ -113,9 +122,25 @@ def _equal_costs(
     controls = {RANDOM: shares}
     for name, twin in twins_of(plan.study.curricula).items():
         controls.setdefault(twin, {}).update({name: shares[name]} if name in shares else {})
+    lines = {}
+    for given, own in transfers_of(plan.study.curricula):
+        if {given, own} <= set(shares):
+            beyond = {given: _beyond(shares[given], shares[own])}
+            lines[own] = own if own in controls else RANDOM
+            controls[own] = {**controls.get(own, {}), **beyond}
     return compare_at_equal_cost(
-        arms_table(rows), controls, longer=LONGER, factor=factor, confidence=CONFIDENCE
+        arms_table(rows),
+        controls,
+        longer=LONGER,
+        factor=factor,
+        lines=lines,
+        confidence=CONFIDENCE,
     )
+
+
+def _beyond(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
+    """What a run of the first charge takes more than one of the second, as a share of that one."""
+    return {basis: (1 + first[basis]) / (1 + second[basis]) - 1 for basis in first}
 
 
 def _facts(plan: StudyPlan, store: Store, recipe: str) -> Facts:

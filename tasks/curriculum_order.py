@@ -150,7 +150,11 @@ class RescoredOrderStep(OrderStep):
     @property
     def spec(self) -> Mapping[str, Any]:
         """Arm, and where it is ranked anew; the settings are those of the order it begins as."""
-        return {"order": "rescored", "arm": self.arm, "begun": self.begun}
+        spec = {"order": "rescored", "arm": self.arm, "begun": self.begun}
+        if self.curriculum.max_repeats is not None:
+            # Orders made when a cap took all that had been read for read once are other ones.
+            spec["capped"] = "over both parts"
+        return spec
 
     @property
     def inputs(self) -> Mapping[str, Step]:

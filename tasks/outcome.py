@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -101,6 +101,20 @@ def read_outcome(plan: StudyPlan, store: Store, flow: str, *, seconds: float) ->
     scored = scored_samples(plan, store, decision.best) if flow == "score" else None
     if scored is not None:
         columns = shutil.get_terminal_size().columns
-        lines[:0] = [render_scores(scored.qualities), render_ends(scored.ends, columns), ""]
+        made = _addresses(plan, store, decision.best)
+        ends = render_ends(scored.ends, columns)
+        lines[:0] = [render_scores(scored.qualities), ends, "", *made, ""]
     best = decision.best if decision.from_ranking else None
     return Outcome(plan.study.name, best, path, seconds, None, "\n".join([*lines, took]))
+
+
+def _addresses(plan: StudyPlan, store: Store, recipe: str) -> Iterator[str]:
+    """Where the scores are that another study's curriculum may name."""
+    yield "Addresses, for `scores` in a curriculum of another study of the same dataset"
+    scoring, seeds = plan.curricula.scoring, plan.curricula.seeds
+    for name in scoring.wanted:
+        steps = [scoring.step(recipe, name, seed).artifact for seed in seeds]
+        for number, artifact in enumerate(dict.fromkeys(steps)):
+            measured = f"{name}, seed {seeds[number]}" if len(set(steps)) > 1 else name
+            if store.exists(artifact):
+                yield f"  {measured}: {store.root}/{artifact.key}"

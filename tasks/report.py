@@ -29,6 +29,7 @@ from curricle.core import provenance
 from curricle.core.plain import to_plain
 from curricle.core.store import Store
 from curricle.core.token_dataset import read_manifest
+from curricle.recipes.specs.curricula import transfers_of
 from curricle.recipes.study import Study
 from curricle.tasks.comparisons import by_schedule, charges_of, comparisons_of, main_targets
 from curricle.tasks.evaluation import EvaluationStep
@@ -139,6 +140,7 @@ def gather(plan: StudyPlan, store: Store, *, ended: bool | None = None) -> Repor
         comparisons=comparisons_of(targets, plan.study.curricula),
         by_schedule=by_schedule(plan, results),
         curricula=tuple(labels),
+        transfers=transfers_of(plan.study.curricula),
         curves=_curves(plan, store, decision.best),
         evaluation=targets if len(targets) else None,
         documents=_documents(plan, store, decision.best),

@@ -28,7 +28,7 @@ def curricula_section(content: ReportContent) -> Markup | None:
             plots.to_svg(plots.arms_figure(averages), "arms"),
             f"Mean loss over domains, {level} intervals that hold jointly; ticks are single seeds.",
         ),
-        markup.table(_columns(level), _rows(averages)),
+        markup.table(_columns(level), _rows(content, averages)),
     ]
     if len({item.domain for item in content.comparisons}) > 1:
         parts.append(
@@ -85,7 +85,9 @@ def _columns(level: str) -> list[Column]:
     ]
 
 
-def _rows(comparisons: tuple[Comparison, ...]) -> Iterator[list[Part | Value]]:
+def _rows(
+    content: ReportContent, comparisons: tuple[Comparison, ...]
+) -> Iterator[list[Part | Value]]:
     digits = formatting.common_decimals(
         [item.low for item in comparisons], [item.high for item in comparisons]
     )
@@ -93,7 +95,7 @@ def _rows(comparisons: tuple[Comparison, ...]) -> Iterator[list[Part | Value]]:
         seeds = (formatting.signed(value, digits) or "?" for value in item.seed_differences)
         yield [
             item.arm,
-            item.control,
+            _control(content, item),
             Value(formatting.number(item.arm_mean, digits), item.arm_mean),
             Value(formatting.signed(item.difference, digits), item.difference),
             Value(formatting.interval(item.low, item.high, digits), item.low),
@@ -101,6 +103,12 @@ def _rows(comparisons: tuple[Comparison, ...]) -> Iterator[list[Part | Value]]:
             "  ".join(seeds),
             markup.verdict(item.verdict, item.seeds_to_settle),
         ]
+
+
+def _control(content: ReportContent, item: Comparison) -> str:
+    """The arm compared with, and that it has its own scores where the other's are given."""
+    own = content.is_transfer(item)
+    return f"{item.control} (with given scores against its own)" if own else item.control
 
 
 def _curves(content: ReportContent) -> Markup | None:
@@ -140,13 +148,13 @@ def _equal_costs(content: ReportContent) -> Markup | None:
     rows = [
         [
             item.curriculum,
-            item.comparison.control,
+            _control(content, item.comparison),
             item.basis + (", extrapolated" if item.is_extrapolated else ""),
             Value(formatting.percent(item.share), item.share),
             *row[3:],
         ]
         for item in content.equal_costs
-        for row in _rows((item.comparison,))
+        for row in _rows(content, (item.comparison,))
     ]
     return markup.table(columns, rows)
 
@@ -158,12 +166,12 @@ def _by_schedule(content: ReportContent) -> Markup | None:
     first = next(iter(content.by_schedule.values()))[0]
     columns = [
         Column("Schedule", numeric=False),
-        *_columns(formatting.level(first.confidence)),
+        *_columns(formatting.level(first.joint_confidence)),
     ]
     rows = [
         [schedule, *row]
         for schedule, comparisons in content.by_schedule.items()
-        for row in _rows(comparisons)
+        for row in _rows(content, comparisons)
     ]
     return markup.table(columns, rows)
 

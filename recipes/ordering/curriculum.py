@@ -25,6 +25,9 @@ from curricle.recipes.specs.curricula import (
     WarmUp,
 )
 
+# Candidates that are chosen from at once: the choice takes some 60 bytes of work space for each.
+CHOSEN_AT_ONCE = 1 << 20
+
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Arrangement = Sorted | Bucketed | VShaped | Interleaved | WarmUp
@@ -77,8 +80,7 @@ def curriculum_order(
     Highest scores come first, with `direction: ascending` lowest. The anti-curriculum is the same
     with the scores turned round, or for stages with their turn reversed. A growing pool may go on
     from the samples `already` read, ranked by other scores. The order is written into `out` if that
-    is given, such as a mapped file, but for one that is chosen out of several batches. Pure: the
-    same arguments give the same order.
+    is given, such as a mapped file. Pure: the same arguments give the same order.
     """
     upside_down = (curriculum.direction == "ascending") != anti
     if upside_down and not isinstance(curriculum, Stages | GrowingPool):
@@ -104,7 +106,7 @@ def curriculum_order(
         case Stages():
             return _staged(curriculum, table, len(base), seed, anti, out)
         case Oversampled():
-            return _oversampled(curriculum, table, len(base), batch_size, seed)
+            return _oversampled(curriculum, table, len(base), batch_size, seed, out)
         case _:
             _check_epochs(curriculum, len(base), int(np.count_nonzero(table.in_pool)))
             return _arranged(curriculum, table, base, seed, out)
@@ -148,16 +150,31 @@ def _arranged(
 
 
 def _oversampled(
-    curriculum: Oversampled, table: SampleTable, count: int, batch_size: int, seed: int
+    curriculum: Oversampled,
+    table: SampleTable,
+    count: int,
+    batch_size: int,
+    seed: int,
+    out: Order | None,
 ) -> Order:
-    """Of `oversampling` random batches at each step the candidates nearest to a percentile."""
+    """Of `oversampling` random batches at each step the candidates nearest to a percentile.
+
+    All candidates are in memory, 8 bytes each; the choice takes `CHOSEN_AT_ONCE` of them in turn.
+    """
     factor, steps = curriculum.oversampling, count // batch_size
-    candidates, pool = random_order(table.pool, count * factor, seed), len(table.pool)
-    _check_epochs(curriculum, len(candidates), pool)
+    _check_epochs(curriculum, count * factor, int(np.count_nonzero(table.in_pool)))
+    candidates = random_order(table.pool, count * factor, seed)
     rows = candidates[: steps * batch_size * factor].reshape(steps, batch_size * factor)
     percentiles = rising_and_falling(np.arange(steps) / steps, curriculum.turn)
-    chosen = arrangements.nearest_to_percentile(table.scores[rows], percentiles, batch_size)
-    return np.take_along_axis(rows, chosen, axis=1).reshape(-1)
+    fits = out is not None and len(out) == steps * batch_size
+    filled = out if out is not None and fits else np.empty(steps * batch_size, dtype=np.int64)
+    at_once = max(1, CHOSEN_AT_ONCE // rows.shape[1])
+    for start in range(0, steps, at_once):
+        part, here = rows[start : start + at_once], percentiles[start : start + at_once]
+        chosen = arrangements.nearest_to_percentile(table.scores[part], here, batch_size)
+        ids = np.take_along_axis(part, chosen, axis=1).reshape(-1)
+        filled[start * batch_size : start * batch_size + len(ids)] = ids
+    return filled
 
 
 def _staged(

@@ -28,13 +28,13 @@ def draw_from_prefixes(
     draw: np.random.Generator,
     drawing: Drawing = "without-replacement",
     max_repeats: int | None = None,
-    was_read: npt.NDArray[np.bool_] | None = None,
+    reads: npt.NDArray[np.integer] | None = None,
 ) -> Ranks:
     """For each (size, count) in turn `count` ranks, uniform over the first `size`.
 
     Sizes never fall. Without replacement: of those not drawn yet, and once all are, of all again.
-    No rank is drawn more than `max_repeats` times: InputError if there are too few of them. Those
-    that `was_read` tells of, (ranks,), count as drawn once before.
+    No rank is drawn more than `max_repeats` times: InputError if there are too few of them.
+    `reads`, (ranks,), tells how often each has been drawn before, which counts.
     """
     dtype = rank_type(max(sizes))
     if drawing == "with-replacement":
@@ -42,7 +42,7 @@ def draw_from_prefixes(
             draw.integers(size, size=k, dtype=dtype) for size, k in zip(sizes, counts, strict=True)
         ]
         return np.concatenate(draws) if draws else np.empty(0, dtype)
-    unread = _Unread(max(sizes), max_repeats, was_read)
+    unread = _Unread(max(sizes), max_repeats, reads)
     drawn = np.empty(sum(counts), dtype=dtype)
     done = 0
     for size, count in zip(sizes, counts, strict=True):
@@ -80,13 +80,14 @@ class _Unread:
     """The ranks that are open and not drawn yet."""
 
     def __init__(
-        self, most: int, max_repeats: int | None, was_read: npt.NDArray[np.bool_] | None
+        self, most: int, max_repeats: int | None, reads: npt.NDArray[np.integer] | None
     ) -> None:
+        before = np.zeros(most, dtype=bool) if reads is None else reads[:most]
         self._ranks = np.empty(most, dtype=rank_type(most))
-        self._was_read = np.zeros(most, dtype=bool) if was_read is None else was_read[:most]
-        self._waiting = self._opened = self._rounds = 0
+        self._was_read = before > 0
+        self._waiting = self._opened = 0
         self._max_repeats = max_repeats
-        self._reads = self._was_read.astype(np.uint16) if max_repeats else None
+        self._reads = before.astype(np.uint16) if max_repeats else None
 
     def open(self, size: int) -> None:
         """Let ranks below `size` in."""

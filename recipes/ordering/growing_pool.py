@@ -43,20 +43,20 @@ def growing_pool_order(
     they are used up all are open again. The domain of every position is that of the random `order`
     with the same seed, so that the arms of a comparison have the same mix in every batch. Pass
     zeros as `domains` to rank over all domains; `lowest_first` is the anti-curriculum. The run
-    begins with the samples `already` (default: none), which count as read. Arrays: `scores`,
+    begins with the samples `already` (default: none), whose reads count. Arrays: `scores`,
     `domains` and `in_pool` (may it be read?) per sample of the dataset; `order`, `out` and what is
     returned are sample ids.
 
-    Memory beyond the arguments and the result: 5 bytes a sample of the dataset and 2 a position,
-    and 12 a sample of the largest domain.
+    Memory beyond the arguments and the result: 5 bytes a sample of the dataset (7 with `already`)
+    and 2 a position, and 12 a sample of the largest domain.
     """
     begun = 0 if already is None else len(already)
     edges = np.unique(np.linspace(0, len(order), min(STAIRS, len(order)) + 1).astype(np.int64))
     shares = linear_pool(edges[:-1] / len(order), start_fraction, full_at)
     filled = np.empty(len(order), dtype=np.int64) if out is None else out
-    was_read = np.zeros(len(scores), dtype=bool)
+    reads = None
     if already is not None:
-        filled[:begun], was_read[already] = already, True
+        filled[:begun], reads = already, _reads_of(already, len(scores))
     of_positions = domains[order]
     for domain in np.unique(of_positions[begun:]):
         here = of_positions == domain
@@ -67,11 +67,19 @@ def growing_pool_order(
         ranked = ranked_members(scores, members, lowest_first=lowest_first)
         sizes = np.maximum(1, np.ceil(shares * len(ranked))).astype(np.int64)
         draw = generator(seed, "growing-pool", int(domain))
+        read = None if reads is None else reads[ranked]
         drawn = draw_from_prefixes(
-            sizes.tolist(), counts.tolist(), draw, drawing, max_repeats, was_read[ranked]
+            sizes.tolist(), counts.tolist(), draw, drawing, max_repeats, read
         )
         filled[here] = ranked[drawn]
     return filled
+
+
+def _reads_of(order: Order, samples: int) -> npt.NDArray[np.uint16]:
+    """How often each sample is read."""
+    reads = np.zeros(samples, dtype=np.uint16)
+    np.add.at(reads, order, 1)
+    return reads
 
 
 def ranked_members(

@@ -240,3 +240,20 @@ def twins_of(curricula: Mapping[str, Curriculum]) -> dict[str, str]:
         name: item.twin for name, item in curricula.items() if isinstance(item, OnlineEntropyV)
     }
     return {name: twin for name, twin in online.items() if twin is not None}
+
+
+def transfers_of(curricula: Mapping[str, Curriculum]) -> tuple[tuple[str, str], ...]:
+    """Each curriculum with given scores, and each other that makes its own and is else the same.
+
+    They may have different `seeds`.
+    """
+    alike = {"scores": None, "seeds": None}
+    plain = {name: item.model_copy(update=alike) for name, item in curricula.items()}
+    return tuple(
+        (given, own)
+        for given in curricula
+        for own in curricula
+        if curricula[given].scores is not None
+        and curricula[own].scores is None
+        and plain[given] == plain[own]
+    )

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import studentized_range, ttest_rel
+from scipy.stats import studentized_range, t, ttest_rel
 
 from curricle.analysis.comparison import Comparison, compare_arms
 from curricle.core.errors import InputError
@@ -74,6 +74,59 @@ def test_domains_hold_jointly_and_follow_the_average() -> None:
     found = compare_arms(pd.concat(parts, ignore_index=True), "random")
     assert [item.domain for item in found] == ["average", "x", "y"]
     assert [item.confidence for item in found] == pytest.approx([0.95, 0.975, 0.975])
+
+
+def test_domains_and_schedules_are_adjusted_for_by_hand() -> None:
+    """Two arms, two domains, three schedules: six paired t-tests, of which each is one."""
+    random = np.random.default_rng(2)
+    tables = {name: _simulated(random, [0, 2], seeds=4) for name in ("x", "y")}
+    joined = pd.concat([table.assign(domain=name) for name, table in tables.items()])
+    found = compare_arms(joined, "random", families=3)
+    for item in found[1:]:
+        wide = tables[item.domain].pivot_table(index="seed", columns="arm", values="value")
+        plain = ttest_rel(wide["arm1"], wide["random"])
+        low, high = plain.confidence_interval(1 - 0.05 / 6)
+        assert (item.low, item.high) == pytest.approx((low, high), rel=1e-6)
+        assert item.p_value == pytest.approx(min(6 * plain.pvalue, 1), rel=1e-6)
+        assert item.confidence == pytest.approx(1 - 0.05 / 6)
+        assert item.joint_confidence == 0.95
+    assert found[0].confidence == pytest.approx(1 - 0.05 / 3)
+    alone = compare_arms(joined, "random")
+    assert found[0].p_value == pytest.approx(3 * (alone[0].p_value or 0))
+
+
+def test_seeds_to_settle_are_those_of_the_adjusted_level() -> None:
+    table = _table({"random": [1.0, 3.0, 2.0], "arm1": [1.2, 4.0, 2.9]})
+    (one,), (five,) = (compare_arms(table, "random", families=n) for n in (1, 5))
+    assert one.verdict == five.verdict == "cannot tell"
+    wide = table.pivot_table(index="seed", columns="arm", values="value")
+    spread = (wide["arm1"] - wide["random"]).std(ddof=1)
+    for item, tail in ((one, 0.025), (five, 0.005)):
+        needed = next(n for n in range(2, 101) if t.ppf(1 - tail, n - 1) * spread / n**0.5 < 0.7)
+        assert item.seeds_to_settle == max(needed, 4)
+    assert (five.seeds_to_settle or 0) > (one.seeds_to_settle or 0)
+
+
+@pytest.mark.parametrize("is_wild", [False, True])
+def test_p_values_say_what_verdicts_say(is_wild: bool) -> None:
+    random, pooled, surely = np.random.default_rng(9), set(), 0
+    for _ in range(60):
+        parts = []
+        for name in ("x", "y", "z"):
+            table = _simulated(random, [0, 1, 2.5, 4], seeds=5)
+            if is_wild:
+                wild = {"wild": list(random.normal(0, 90, 5))}
+                table = pd.concat([table, _table(wild)], ignore_index=True)
+                table = table.drop(index=random.integers(len(table)))
+            parts.append(table.assign(domain=name))
+        for item in compare_arms(pd.concat(parts), "random", families=2):
+            assert item.p_value is not None
+            assert item.p_value <= 1
+            assert (item.p_value < 1 - item.joint_confidence) == (item.verdict != "cannot tell")
+            pooled.add(item.pooled)
+            surely += item.verdict != "cannot tell"
+    assert pooled >= {not is_wild}
+    assert surely > 60
 
 
 def test_a_wild_arm_leaves_the_others_their_precision() -> None:

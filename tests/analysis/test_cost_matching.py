@@ -87,6 +87,21 @@ def test_another_control_makes_the_family_larger() -> None:
     assert _width(both[0].comparison) > _width(one[0].comparison)
 
 
+def test_a_control_without_a_longer_run_moves_along_anothers_line() -> None:
+    """Random order gains 0.1 by twice the tokens; what costs a half more loses its gain by that."""
+    losses = table(random=3.0, random_longer=2.9, own=2.95, given=2.95 - 0.1 * log(1.5) / log(2))
+    shares = {"own": {"given": {"dearer": 0.5, "as dear": 0.0, "cheaper": -0.2}}}
+    found = compare_at_equal_cost(
+        losses, shares, longer="{}-longer", factor=2.0, lines={"own": "random"}
+    )
+    by_basis = {item.basis: item for item in found}
+    assert by_basis["dearer"].comparison.difference == pytest.approx(0.0, abs=4e-3)
+    assert by_basis["as dear"].comparison.difference == pytest.approx(-0.0585, abs=2e-3)
+    assert by_basis["cheaper"].comparison.difference == pytest.approx(-0.0907, abs=2e-3)
+    assert [item.is_extrapolated for item in found] == [False, False, True]
+    assert {item.comparison.control for item in found} == {"own"}
+
+
 def _width(found: Comparison) -> float:
     assert found.low is not None
     assert found.high is not None

@@ -6,7 +6,7 @@ import pytest
 
 from curricle.core.errors import InputError
 from curricle.recipes.loading import load_study
-from curricle.recipes.specs.curricula import GrowingPool, twins_of
+from curricle.recipes.specs.curricula import GrowingPool, transfers_of, twins_of
 
 
 def test_a_growing_pool_is_the_default(tiny_study: Path) -> None:
@@ -93,6 +93,20 @@ def test_a_twin_makes_the_same_choice_beforehand(tiny_study: Path) -> None:
             load_study(str(tiny_study), [online, f"curricula.y={other}"])
     with pytest.raises(InputError, match="'x' with twin 'y'"):
         load_study(str(tiny_study), [online])
+
+
+def test_given_scores_are_compared_with_what_is_else_the_same(tiny_study: Path) -> None:
+    pools = """{
+      own: {full_at: 0.4}, given: {full_at: 0.4, scores: A}, other: {full_at: 0.4, scores: B},
+      fewer: {full_at: 0.4, scores: A, seeds: 3}, slower: {full_at: 0.5, scores: A},
+      sorted: {pacing: sorted}, sorted-given: {pacing: sorted, scores: A},
+      rho: {pacing: rho-loss}, rho-given: {pacing: rho-loss, scores: A}}"""
+    study = load_study(str(tiny_study), [f"curricula={pools}"])
+    assert set(transfers_of(study.curricula)) == {
+        *((name, "own") for name in ("given", "other", "fewer")),
+        ("sorted-given", "sorted"),
+        ("rho-given", "rho"),
+    }
 
 
 def test_the_irreducible_study_has_its_arms_and_evaluations() -> None:

@@ -1,6 +1,7 @@
 """Every kind of curriculum from its scores to its trained arms, in this process."""
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,10 @@ from tests.conftest import TINY_STUDY
 from tests.recipes.made_up import prose
 from tests.tasks.making import make
 
+from curricle.analysis.findings import findings_of
+from curricle.analysis.report import render_report
 from curricle.analysis.score_summary import render_scores
+from curricle.analysis.summary import render_summary
 from curricle.core.order_file import read_order, read_read
 from curricle.core.store import Artifact, Store
 from curricle.recipes.loading import load_study
@@ -18,6 +22,7 @@ from curricle.tasks.comparisons import by_schedule, charges_of, comparisons_of, 
 from curricle.tasks.order_check import check_order
 from curricle.tasks.outcome import read_outcome
 from curricle.tasks.plan import StudyPlan
+from curricle.tasks.report import gather
 from curricle.tasks.results import collect_results
 from curricle.tasks.score_quality import scored_samples
 
@@ -101,6 +106,8 @@ def test_scores_are_judged_and_arms_compared(made: tuple[StudyPlan, Store]) -> N
     assert scored.examples == scored.ends["learnability"]
     told = read_outcome(plan, store, "score", seconds=1.0).text
     assert told.count("samples from both ends") == len(scored.ends)
+    learned = plan.curricula.scoring.step("untouched", "learnability", 0).artifact
+    assert f"  learnability, seed 0: {store.root}/{learned.key}\n" in told
     text = render_scores(scored.qualities)
     assert all(name in text for name in ("learnability", "moore-lewis", "mtld", "length"))
     results = collect_results(plan, store)
@@ -137,6 +144,38 @@ def test_given_scores_are_charged_as_their_records_say(made: tuple[StudyPlan, St
     make(store, [_run(plan, "given")])
     charges = charges_of(plan, store, collect_results(plan, store), "untouched")
     assert [item.curriculum for item in charges["charges"]] == ["pool", "given"]
-    shares = {(item.curriculum, item.basis): item.share for item in charges["equal_costs"]}
+    shares = {
+        (item.curriculum, item.basis): item.share
+        for item in charges["equal_costs"]
+        if item.comparison.control == "random"
+    }
     for basis in ("operations", "time"):
         assert shares["given", basis] == pytest.approx(shares["pool", basis])
+
+
+def test_given_scores_are_compared_with_the_curriculums_own(
+    made: tuple[StudyPlan, Store],
+) -> None:
+    """The first seed's own scores, given: the same run, at the same cost."""
+    plan, store = made
+    scores = plan.curricula.scoring.step("untouched", "learnability", 0)
+    given = GrowingPool(scores=f"{store.root}/{scores.artifact.key}")
+    curricula = {"pool": plan.study.curricula["pool"], "given": given}
+    plan = StudyPlan(plan.study.model_copy(update={"curricula": curricula}))
+    make(store, [_run(plan, "given")])
+    content = gather(plan, store)
+    assert content.transfers == (("given", "pool"),)
+    compared = content.against("given", "pool")
+    assert compared is not None
+    assert compared.difference == pytest.approx(0, abs=1e-12)
+    at_cost = [item for item in content.equal_costs if item.comparison.control == "pool"]
+    assert [(item.curriculum, item.basis) for item in at_cost] == [
+        ("given", "operations"),
+        ("given", "time"),
+    ]
+    assert [item.comparison.difference for item in at_cost] == pytest.approx([0, 0], abs=1e-9)
+    assert [item.share for item in at_cost] == pytest.approx([0, 0], abs=1e-12)
+    told = " ".join(item.text for item in findings_of(content).items)
+    assert "With given scores against its own, pool: " in told
+    assert re.search("given +pool, its own scores ", render_summary(content))
+    assert render_report(content).count("pool (with given scores against its own)") == 3

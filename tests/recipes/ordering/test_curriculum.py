@@ -141,6 +141,12 @@ def test_the_oversampled_v_is_the_selection_of_the_online_one() -> None:
     assert order_of(spec("oversampled-v")).tolist() == expected
 
 
+def test_choosing_piece_by_piece_is_choosing_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = order_of(spec("oversampled-v"), 96)
+    monkeypatch.setattr("curricle.recipes.ordering.curriculum.CHOSEN_AT_ONCE", 40)
+    np.testing.assert_array_equal(order_of(spec("oversampled-v"), 96), expected)
+
+
 def test_the_v_of_the_percentile() -> None:
     found = rising_and_falling(np.array([0.0, 0.225, 0.45, 0.725, 1.0]), 0.45)
     np.testing.assert_allclose(found, [0, 0.5, 1, 0.5, 0])
@@ -217,3 +223,43 @@ def test_a_growing_pool_goes_on_from_what_was_read_by_other_scores() -> None:
     # At 40 % of the run 85 % of the pool are open, now from the other end of the score.
     hidden = set(ranked_members(SCORES, IN_POOL & (DOMAINS == 1))[:10])
     assert not hidden & set(order[80:90].tolist())
+
+
+def test_fresh_ranks_are_over_the_whole_pool_not_over_what_is_left() -> None:
+    """What was read keeps its rank: of the best 40 % half are used up, and none is from beyond."""
+    one = replace(TABLE, domains=np.zeros(SAMPLES, dtype=np.int16), names=("a",))
+    best = ranked_members(SCORES, IN_POOL)
+    base, already = random_order(POOL, 96, 1), best[:48].astype(np.int64)
+    settings = {"start_fraction": 0.4, "full_at": 1.0}
+    order = curriculum_order(
+        spec("growing-pool", **settings), one, base, batch_size=8, seed=1, already=already
+    )
+    open_at = np.ceil((0.4 + 0.6 * np.arange(96) / 96) * len(best))
+    rank_of = np.empty(SAMPLES)
+    rank_of[best] = np.arange(len(best))
+    assert (rank_of[order[48:]] < open_at[48:]).all()
+    assert (rank_of[order[48:]] >= 48).all()
+
+
+@pytest.mark.parametrize("fresh", [SCORES, -SCORES])
+@pytest.mark.parametrize("anti", [False, True])
+def test_repeats_are_capped_over_what_was_read_before_new_scores_and_after(
+    fresh: np.ndarray, anti: bool
+) -> None:
+    base, most = random_order(POOL, 600, 1), []
+    for cap in range(2, 9):
+        pool = spec("growing-pool", start_fraction=0.1, full_at=1.0, max_repeats=cap)
+        settings = {"batch_size": 8, "seed": 1, "anti": anti}
+        try:
+            first = curriculum_order(pool, TABLE, base, **settings)  # type: ignore[arg-type]
+        except InputError:
+            continue
+        order = curriculum_order(
+            *(pool, replace(TABLE, scores=fresh), base),
+            **{**settings, "already": first[:200]},  # type: ignore[arg-type]
+        )
+        np.testing.assert_array_equal(order[:200], first[:200])
+        assert max(Counter(first[:200].tolist()).values()) > 1
+        most.append(max(Counter(order.tolist()).values()) - cap)
+    assert most
+    assert max(most) <= 0
