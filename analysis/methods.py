@@ -26,16 +26,15 @@ from curricle.analysis.correlations import (
     correlation_interval,
 )
 from curricle.analysis.formatting import rate
-from curricle.analysis.planning import noise_of, reliability
-from curricle.analysis.ranked import RankedRecipe, Ranking
-from curricle.analysis.results import AVERAGE
+from curricle.analysis.ranked import Ranking
+from curricle.analysis.reliability import Ceiling, ceiling_of, spearman_with_more_seeds
+from curricle.analysis.results import AVERAGE, POOLED
 from curricle.analysis.target_draws import draw_targets
 from curricle.analysis.verdicts import Verdict
 from curricle.core.bootstrap import Interval
 
 Floats = npt.NDArray[np.float64]
 
-POOLED = "all recipes"
 REGRETS = (1, 2, 3, 5)
 _CHEAPER = 1.05
 """A method costs less than another if that one costs so many times as much: batches round."""
@@ -84,22 +83,6 @@ class MethodDifference:
     regret: Interval
     verdict: Verdict
     confidence: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ceiling:
-    """What a perfect proxy could reach against this target, whose own ranking is noisy.
-
-    `reliability` is the share of the target means' variance that is the recipes' own, `spearman`
-    the correlation that the true losses themselves would show with the measured ones, over the
-    candidates of one `group` in one `domain`. A target that is tuned for each recipe has another
-    noise, that of which setting was chosen, which isn't in its seeds and so not in here.
-    """
-
-    reliability: Interval
-    spearman: Interval
-    domain: str = AVERAGE
-    group: str = POOLED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,21 +167,16 @@ def _groups(dimensions: Mapping[str, str]) -> dict[str, frozenset[str]]:
 def _at_equal_flops(
     item: MethodAgreement, proxies: Mapping[str, Mapping[str, Ranking]], most: float | None
 ) -> MethodAgreement:
-    """With the correlation that more seeds, up to `most` FLOPs, would give (Spearman-Brown).
-
-    Means of reliability r and r' over some seeds and over more correlate with anything else in
-    proportion to sqrt(r) and sqrt(r').
-    """
-    noise = noise_of(proxies[item.method][item.domain]) if item.group == POOLED else None
-    if noise is None or not noise.ratio or not item.spearman or not item.flops or not most:
+    """With the correlation that more of its seeds, up to `most` FLOPs, would give."""
+    if item.group != POOLED or not item.spearman or not item.flops or not most:
         return item
     times = most / item.flops
     if times < _CHEAPER:
         return item
-    seeds = _seeds(proxies[item.method][item.domain].candidates)
-    gain = math.sqrt(reliability(noise.ratio, times * seeds) / reliability(noise.ratio, seeds))
-    normal = min(max(gain * 2 * math.sin(math.pi * item.spearman.value / 6), -1.0), 1.0)
-    return replace(item, at_equal_flops=6 / math.pi * math.asin(normal / 2))
+    ranking = proxies[item.method][item.domain]
+    return replace(
+        item, at_equal_flops=spearman_with_more_seeds(ranking, item.spearman.value, times)
+    )
 
 
 def _cautions(methods: Methods) -> Iterator[Caution]:
@@ -220,23 +198,6 @@ def _ceilings(
         kept = [name for name in names if group == POOLED or name in groups[group]]
         if found := ceiling_of(_only(ranking, kept)):
             yield replace(found, domain=domain, group=group)
-
-
-def ceiling_of(target: Ranking) -> Ceiling | None:
-    """The ceiling of any method's rank correlation with `target`; None for a single seed each.
-
-    A mean of reliability r correlates with the truth by sqrt(r), and normal pairs that correlate by
-    c have a Spearman correlation of 6 / pi arcsin(c / 2).
-    """
-    noise = noise_of(target)
-    if noise is None:
-        return None
-    seeds = _seeds(target.candidates)
-    shares = [
-        reliability(ratio, seeds) for ratio in (noise.ratio, noise.ratio_low, noise.ratio_high)
-    ]
-    most = [6 / math.pi * math.asin(math.sqrt(share) / 2) for share in shares]
-    return Ceiling(reliability=Interval(*shares), spearman=Interval(*most))
 
 
 def method_agreement(
@@ -377,7 +338,7 @@ def _draws(target: Ranking, names: Sequence[str], proxy: Floats) -> Floats | Non
     deviation = target.standard_deviation
     if deviation is None:
         return None
-    runs = {item.recipe: _count(item) for item in target.recipes}
+    runs = {item.recipe: item.runs for item in target.recipes}
     variance = np.array([deviation**2 / runs[name] for name in names])
     return draw_targets(_means(target, names), variance, target.degrees_of_freedom, proxy)
 
@@ -429,12 +390,3 @@ def _as_shares(kendall: Interval) -> tuple[float | None, float | None]:
 def _stated(interval: Interval) -> Interval | None:
     """None in place of a correlation that isn't defined, where all values are equal."""
     return None if math.isnan(interval.value) else interval
-
-
-def _seeds(candidates: Sequence[RankedRecipe]) -> float:
-    """Harmonic mean of the candidates' numbers of runs."""
-    return len(candidates) / sum(1 / _count(item) for item in candidates)
-
-
-def _count(item: RankedRecipe) -> int:
-    return sum(value is not None for value in item.seed_values)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from curricle.analysis import formatting
-from curricle.analysis.methods import POOLED, MethodAgreement, Methods
+from curricle.analysis.methods import MethodAgreement, Methods
 from curricle.analysis.plain_text import table, wrapped
 from curricle.analysis.ranked import Ranking
-from curricle.analysis.results import AVERAGE
+from curricle.analysis.results import AVERAGE, POOLED
 from curricle.core.bootstrap import Interval
 
 _MOST_ROWS = 60

@@ -69,7 +69,7 @@ def noise_of(ranking: Ranking) -> Noise | None:
     deviation, candidates = ranking.standard_deviation, ranking.candidates
     if deviation is None or len(candidates) < 2:
         return None
-    counts = [sum(value is not None for value in item.seed_values) for item in candidates]
+    counts = [item.runs for item in candidates]
     seeds = len(counts) / sum(1 / count for count in counts)
     between = float(np.var([item.mean for item in candidates], ddof=1))
     if deviation == 0.0:

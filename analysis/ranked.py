@@ -55,6 +55,11 @@ class RankedRecipe:
         """Whether the recipe may be chosen, rather than being a control."""
         return self.role == CANDIDATE
 
+    @property
+    def runs(self) -> int:
+        """How many runs have a value."""
+        return sum(value is not None for value in self.seed_values)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PairComparison:

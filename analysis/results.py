@@ -12,6 +12,7 @@ from curricle.core.errors import InputError
 
 STAGES = ("band", "proxy", "sweep", "tuning", "confirm", "scoring", "target", "scale")
 AVERAGE = "average"
+POOLED = "all recipes"
 DTYPES = {
     "stage": "str",
     "variant": "str",

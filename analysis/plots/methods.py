@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from curricle.analysis.methods import POOLED, MethodAgreement
+from curricle.analysis.methods import MethodAgreement
 from curricle.analysis.plots.cells import Cell, cells_figure
 from curricle.analysis.ranked import Ranking
+from curricle.analysis.results import POOLED
 
 
 def agreement_figure(agreements: Sequence[MethodAgreement]) -> Figure:

@@ -6,18 +6,13 @@ from dataclasses import replace
 from curricle.analysis import formatting, plots
 from curricle.analysis.agreement import Flip
 from curricle.analysis.measure import LOSS, Measure
-from curricle.analysis.methods import (
-    POOLED,
-    Ceiling,
-    MethodAgreement,
-    MethodDifference,
-    Methods,
-)
+from curricle.analysis.methods import MethodAgreement, MethodDifference, Methods
 from curricle.analysis.methods_text import BEYOND_THE_CEILING, at_equal_flops
 from curricle.analysis.ranked import Ranking
+from curricle.analysis.reliability import Ceiling
 from curricle.analysis.report import markup
 from curricle.analysis.report.markup import Column, Markup, Part, Value
-from curricle.analysis.results import AVERAGE
+from curricle.analysis.results import AVERAGE, POOLED
 from curricle.core.bootstrap import Interval
 
 TITLE = "Proxies against the target"

@@ -11,7 +11,6 @@ from scipy.stats import kendalltau, spearmanr
 from curricle.analysis.cautions import MINIMUM_RHO
 from curricle.analysis.methods import (
     Methods,
-    ceiling_of,
     compare_methods,
     judge_methods,
     method_agreement,
@@ -19,6 +18,7 @@ from curricle.analysis.methods import (
 from curricle.analysis.methods_text import at_equal_flops, methods_text
 from curricle.analysis.ranked import Ranking
 from curricle.analysis.ranking import rank
+from curricle.analysis.reliability import ceiling_of
 from curricle.core.plain import from_plain, to_plain
 
 

@@ -82,7 +82,7 @@ class _Summary:
 
 class _Row:
     def __init__(self, values: tuple[float, ...]) -> None:
-        self.seed_values, self.mean = values, float(np.mean(values))
+        self.runs, self.mean = len(values), float(np.mean(values))
 
 
 def test_noise_of_a_whole_ranking() -> None:

@@ -29,6 +29,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
+@pytest.fixture
+def message(training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path) -> dict[str, Any]:
+    """A training job that keeps snapshots."""
+    (tmp_path / "run").mkdir()
+    job = Job("train", training_spec, inputs, tmp_path / "run", str(tmp_path / "unfinished"))
+    return job.to_message(Placement())
+
+
 def _interrupted(
     message: dict[str, Any], clock: list[float], monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
@@ -53,15 +61,11 @@ def _interrupted(
 
 
 def test_seconds_are_those_of_all_attempts(
-    training_spec: TrainingSpec,
-    inputs: dict[str, Path],
+    message: dict[str, Any],
     tmp_path: Path,
     clock: list[float],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "run").mkdir()
-    job = Job("train", training_spec, inputs, tmp_path / "run", str(tmp_path / "unfinished"))
-    message = job.to_message(Placement())
     _interrupted(message, clock, monkeypatch, after=5)
     first = _told(tmp_path / "unfinished")
     assert first >= 10
@@ -81,15 +85,11 @@ def test_the_first_attempt_has_none_before(
 
 
 def test_a_snapshot_that_does_not_tell_is_gone_on_from(
-    training_spec: TrainingSpec,
-    inputs: dict[str, Path],
+    message: dict[str, Any],
     tmp_path: Path,
     clock: list[float],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "run").mkdir()
-    job = Job("train", training_spec, inputs, tmp_path / "run", str(tmp_path / "unfinished"))
-    message = job.to_message(Placement())
     _interrupted(message, clock, monkeypatch, after=5)
     path = _newest(tmp_path / "unfinished")
     content = json.loads(path.read_text())

@@ -135,13 +135,18 @@ def test_scores_are_judged_and_arms_compared(made: tuple[StudyPlan, Store]) -> N
     assert {item.curriculum for item in charges["selections"]} == {"rho", "online"}
 
 
-def test_given_scores_are_charged_as_their_records_say(made: tuple[StudyPlan, Store]) -> None:
-    plan, store = made
+def _with_given(plan: StudyPlan, store: Store) -> tuple[StudyPlan, Store]:
+    """Beside the pool the same with the first seed's own scores, given; its run is made."""
     scores = plan.curricula.scoring.step("untouched", "learnability", 0)
     given = GrowingPool(scores=f"{store.root}/{scores.artifact.key}")
     curricula = {"pool": plan.study.curricula["pool"], "given": given}
     plan = StudyPlan(plan.study.model_copy(update={"curricula": curricula}))
     make(store, [_run(plan, "given")])
+    return plan, store
+
+
+def test_given_scores_are_charged_as_their_records_say(made: tuple[StudyPlan, Store]) -> None:
+    plan, store = _with_given(*made)
     charges = charges_of(plan, store, collect_results(plan, store), "untouched")
     assert [item.curriculum for item in charges["charges"]] == ["pool", "given"]
     shares = {
@@ -157,12 +162,7 @@ def test_given_scores_are_compared_with_the_curriculums_own(
     made: tuple[StudyPlan, Store],
 ) -> None:
     """The first seed's own scores, given: the same run, at the same cost."""
-    plan, store = made
-    scores = plan.curricula.scoring.step("untouched", "learnability", 0)
-    given = GrowingPool(scores=f"{store.root}/{scores.artifact.key}")
-    curricula = {"pool": plan.study.curricula["pool"], "given": given}
-    plan = StudyPlan(plan.study.model_copy(update={"curricula": curricula}))
-    make(store, [_run(plan, "given")])
+    plan, store = _with_given(*made)
     content = gather(plan, store)
     assert content.transfers == (("given", "pool"),)
     compared = content.against("given", "pool")
