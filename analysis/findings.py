@@ -124,9 +124,10 @@ def _recipe(content: ReportContent) -> Iterator[Finding]:
         )
         text += f" than {base}" if best.verdict != "cannot tell" else f" than {base}, cannot tell"
     text += "."
-    if best.probability_best is not None:
-        text += f" Its chance of being the best candidate is {percent(best.probability_best)}."
     rivals = [item.recipe for item in ranking.leaders if item is not best]
+    if best.probability_best is not None:
+        text += f" Its chance of being the best candidate is {percent(best.probability_best)}"
+        text += ", less if the recipes are nearly equal." if rivals else "."
     if rivals:
         text += f" Not told from it: {listed(rivals, 6)}."
     verdict = "better" if best.verdict == "baseline" and not rivals else best.verdict
