@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import TypeAdapter
+from scipy import stats
 
 from curricle.core.jobs import ModelSpec, OptimizerSpec, TrainingSpec
 from curricle.core.order_file import Order, write_order
@@ -147,8 +148,10 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 
 def _row(arm: str, ratios: list[float], step: float) -> dict[str, Any]:
     ordered = sorted(ratios)
-    # Ranks that enclose the median with at least 95 % for nine rounds: 2nd and 8th.
-    low, high = ordered[len(ordered) // 5], ordered[-1 - len(ordered) // 5]
+    # Of n rounds a binomial number lies below the true median: the outermost ranks that miss it
+    # with at most 2.5 % on each side, or all rounds where there are too few.
+    rank = max(0, int(stats.binom.ppf(0.025, len(ordered), 0.5)) - 1)
+    low, high = ordered[rank], ordered[-1 - rank]
     return {
         "arm": arm,
         "random (ms a step)": step,
