@@ -9,15 +9,13 @@ from dataclasses import dataclass
 
 from curricle.analysis.agreement import Agreement, agreement_of
 from curricle.analysis.agreement_text import support_of
-from curricle.analysis.comparison import Comparison
 from curricle.analysis.content import ReportContent
-from curricle.analysis.costs import ScoringCharge
+from curricle.analysis.curricula_text import curricula_effects, curricula_headlines
 from curricle.analysis.formatting import (
     counted,
     flops,
     listed,
     percent,
-    quantity,
     rate,
     shift,
 )
@@ -64,8 +62,7 @@ def _headline(content: ReportContent) -> str:
     support = support_of(content)
     warnings = (support.headline if support else "", _contradiction(content))
     parts.extend(filter(None, warnings))
-    against = (_against_control(content, curriculum) for curriculum in content.curricula)
-    parts.extend(_curriculum_headline(comparison) for comparison in against if comparison)
+    parts.extend(curricula_headlines(content))
     return " ".join(parts) or "No results yet."
 
 
@@ -99,15 +96,6 @@ def _recipe_headline(ranking: Ranking) -> str:
     if rivals:
         return f"Use {best.recipe}, or {listed(rivals)}, which can't be told from it."
     return f"Use {best.recipe}: it is surely better than every other recipe."
-
-
-def _curriculum_headline(comparison: Comparison) -> str:
-    arm, control = comparison.arm, comparison.control
-    if comparison.verdict == "better":
-        return f"Use the {arm} curriculum: it beats the {control} order at equal target tokens."
-    if comparison.verdict == "worse":
-        return f"Don't use the {arm} curriculum: it is worse than the {control} order."
-    return f"Keep the {control} order: no effect of the {arm} curriculum found."
 
 
 def _recipe(content: ReportContent) -> Iterator[Finding]:
@@ -199,48 +187,8 @@ def _confirmation(content: ReportContent) -> Iterator[Finding]:
 
 
 def _curricula(content: ReportContent) -> Iterator[Finding]:
-    for curriculum in content.curricula:
-        comparison = _against_control(content, curriculum)
-        if not comparison:
-            continue
-        text = _effect(comparison)
-        for other in content.averages():
-            if other.arm == curriculum and other.control != comparison.control:
-                own = content.is_transfer(other)
-                lead = "With given scores against its own, " if own else "Against "
-                text += f" {lead}{other.control}: {_short(other)}."
-        charge = next((item for item in content.charges if item.curriculum == curriculum), None)
-        text += f" {_charged(charge, comparison.control)}" if charge else ""
-        yield Finding(topic="curriculum", text=text, verdict=comparison.verdict)
-
-
-def _effect(comparison: Comparison) -> str:
-    found = shift(comparison.difference, comparison.low, comparison.high, comparison.confidence)
-    text = f"{comparison.arm} ends {found} than {comparison.control} at equal target tokens"
-    if comparison.verdict != "cannot tell":
-        return f"{text}: {comparison.verdict}."
-    return f"No effect found: {text}. {_settling(comparison)}"
-
-
-def _settling(comparison: Comparison) -> str:
-    if comparison.low is None:
-        return "One seed gives no interval."
-    if comparison.seeds_to_settle is None:
-        return "Not even 100 seeds would settle a difference of this size."
-    return f"{comparison.seeds_to_settle} seeds would settle a difference of this size."
-
-
-def _short(comparison: Comparison) -> str:
-    found = shift(comparison.difference, comparison.low, comparison.high, comparison.confidence)
-    return f"{found}, {comparison.verdict}"
-
-
-def _charged(charge: ScoringCharge, control: str) -> str:
-    return (
-        f"Its scores cost {flops(charge.scoring_flops)}, {percent(charge.share)} of a target run: "
-        f"that buys {quantity(charge.extra_tokens)} more {control}-order tokens, which this "
-        "comparison does not grant."
-    )
+    for item in curricula_effects(content):
+        yield Finding(topic="curriculum", text=item.text, verdict=item.verdict)
 
 
 def _multiple_choice(letters: tuple[LetterReport, ...]) -> Iterator[Finding]:
@@ -284,11 +232,6 @@ def _cost(content: ReportContent) -> Iterator[Finding]:
         if share := costs.share(stage):
             text += f", {name} {percent(share)}"
     yield Finding(topic="cost", text=text + ".")
-
-
-def _against_control(content: ReportContent, curriculum: str) -> Comparison | None:
-    """The curriculum's first comparison: the one against the study's control."""
-    return next((item for item in content.averages() if item.arm == curriculum), None)
 
 
 def _agreement(first: Ranking, second: Ranking, *, controls: bool = False) -> Agreement | None:

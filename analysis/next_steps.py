@@ -59,17 +59,22 @@ def _open_pair(ranking: Ranking) -> PairComparison | None:
 
 
 def _settle_curricula(content: ReportContent) -> Iterator[str]:
-    for item in content.averages():
-        open_ = item.verdict == "cannot tell" and item.arm in content.curricula
-        if open_ and item.seeds_to_settle is not None:
-            more = item.seeds_to_settle - len(item.seeds)
-            price = _priced(content.costs, "target", 2 * more)
-            yield (
-                f"{counted(more, 'more target seed')} ({item.seeds_to_settle} in all) would settle "
-                f"{item.arm} against {item.control}, if the difference is what it looks like"
-                f"{price}."
-            )
-            return
+    """The open comparison of a curriculum that takes the fewest seeds."""
+    settling = [
+        (item.seeds_to_settle, item)
+        for item in content.averages()
+        if item.verdict == "cannot tell" and item.arm in content.curricula
+        if item.seeds_to_settle is not None
+    ]
+    if not settling:
+        return
+    seeds, item = min(settling, key=lambda found: found[0])
+    more = seeds - len(item.seeds)
+    yield (
+        f"{counted(more, 'more target seed')} ({seeds} in all) would settle {item.arm} against "
+        f"{item.control}, if the difference is what it looks like"
+        f"{_priced(content.costs, 'target', 2 * more)}."
+    )
 
 
 def _priced(costs: Costs | None, stage: str, runs: int) -> str:

@@ -50,7 +50,7 @@ class ReportStep(Step):
 
     kind: ClassVar[str] = "report"
     verb: ClassVar[str] = "write report"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     plan: StudyPlan
     needs: tuple[Step, ...]
 

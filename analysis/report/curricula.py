@@ -1,10 +1,12 @@
 """The report's sections about curricula and the scores they are made from."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from curricle.analysis import formatting, plots
 from curricle.analysis.comparison import Comparison
 from curricle.analysis.content import ReportContent
+from curricle.analysis.costs import ScoringCharge
 from curricle.analysis.report import markup
 from curricle.analysis.report.markup import Column, Markup, Part, Value
 from curricle.analysis.report.scores import quality_parts
@@ -123,13 +125,19 @@ def _curves(content: ReportContent) -> Markup | None:
 
 
 def _charges(content: ReportContent) -> Iterator[Markup]:
+    """What scores cost, once for the curricula that cost the same."""
+    alike: dict[ScoringCharge, list[str]] = {}
     for charge in content.charges:
+        alike.setdefault(replace(charge, curriculum=""), []).append(charge.curriculum)
+    granted = "as granted below" if content.equal_costs else "which is not granted here"
+    for charge, curricula in alike.items():
         yield markup.paragraph(
-            f"Scoring for {charge.curriculum} cost {formatting.flops(charge.scoring_flops)} for "
-            f"each target run of {formatting.quantity(charge.target_tokens)} tokens, "
+            f"Scoring for {formatting.listed(curricula, len(curricula))} cost "
+            f"{formatting.flops(charge.scoring_flops)} for each target run of "
+            f"{formatting.quantity(charge.target_tokens)} tokens, "
             f"{formatting.percent(charge.share)} of it. The comparison above is at equal target "
-            f"tokens; at equal cost the control would have read "
-            f"{formatting.quantity(charge.extra_tokens)} tokens more.",
+            "tokens; at equal cost the control would have read "
+            f"{formatting.quantity(charge.extra_tokens)} tokens more, {granted}.",
             class_="note",
         )
 

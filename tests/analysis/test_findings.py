@@ -8,6 +8,7 @@ import pytest
 
 from curricle.analysis.comparison import Comparison, compare_arms
 from curricle.analysis.content import ReportContent
+from curricle.analysis.cost_matching import compare_at_equal_cost
 from curricle.analysis.findings import findings_of
 from curricle.analysis.plain_text import WIDTH
 from curricle.analysis.ranking import Ranking, rank
@@ -125,6 +126,65 @@ def test_curriculum_headlines(effect: float, noise: float, headline: str) -> Non
     comparisons = _arms({"random": 0, "sorted": effect, "anti": 0.5}, noise)
     content = ReportContent(study="s", comparisons=comparisons, curricula=("sorted",))
     assert headline in findings_of(content).headline
+
+
+@pytest.mark.parametrize(
+    ("longer", "headline", "verdict"),
+    [
+        (-2.0, "Keep the random order: the sorted curriculum beats it at equal target", "worse"),
+        (-1.0, "at equal cost that can't be told", "cannot tell"),
+        (-0.5, "it beats the random order at equal target tokens and at equal cost.", "better"),
+    ],
+)
+def test_a_winner_at_equal_tokens_is_judged_at_equal_cost(
+    longer: float, headline: str, verdict: str
+) -> None:
+    effects = {"random": 0, "sorted": -1, "anti": 0.5, "random-longer": longer}
+    table = _table(effects, 0.01, "arm").assign(domain="average")
+    content = ReportContent(
+        study="s",
+        comparisons=compare_arms(table[table["arm"] != "random-longer"], "random"),
+        equal_costs=compare_at_equal_cost(
+            table,
+            {"random": {"sorted": {"operations": 1.0, "time": 1.0}}},
+            longer="{}-longer",
+            factor=2,
+        ),
+        curricula=("sorted",),
+    )
+    assert headline in findings_of(content).headline
+    (found,) = [item for item in findings_of(content).items if item.topic == "curriculum"]
+    assert found.verdict == verdict
+    assert found.text.endswith(f", {verdict}.")
+    at_cost = content.equal_costs[0].comparison.difference
+    assert f"At equal operations: {abs(at_cost):.3f} nats" in found.text
+
+
+def test_curricula_of_which_the_same_holds_share_a_sentence() -> None:
+    effects = {"random": 0, "one": 0.0, "two": 0.0, "good": -1.0, "poor": 1.0}
+    content = ReportContent(
+        study="s", comparisons=_arms(effects, 0.1), curricula=("one", "poor", "two", "good")
+    )
+    assert findings_of(content).headline == (
+        "Use the good curriculum: it beats the random order at equal target tokens. Don't use the "
+        "poor curriculum: it is worse than the random order. Keep the random order: no effect of "
+        "the curricula one and two found."
+    )
+
+
+def test_the_comparison_that_takes_the_fewest_seeds_is_what_to_settle_next() -> None:
+    table = _table({"random": 0, "base": 0, "far": 0.6, "near": 0.25}, 0.3, "arm", seeds=3)
+    comparisons = compare_arms(table[table["arm"] != "base"], "random")
+    seeds = {item.arm: item.seeds_to_settle for item in comparisons}
+    assert {item.verdict for item in comparisons} == {"cannot tell"}
+    least = min((value, arm) for arm, value in seeds.items() if value)
+    content = ReportContent(
+        study="s",
+        tiny=_ranking({"base": 0, "poor": 1}),
+        comparisons=comparisons,
+        curricula=("near", "far"),
+    )
+    assert f"({least[0]} in all) would settle {least[1]} against" in _topics(content, "next")
 
 
 def test_an_open_question_is_priced(content: ReportContent) -> None:

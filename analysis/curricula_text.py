@@ -1,0 +1,140 @@
+"""What curricula are worth, in words: at equal target tokens, and at equal cost if known.
+
+A curriculum that wins at equal target tokens and loses to a random order that may read on for what
+its scores and choices cost isn't advised.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from curricle.analysis.comparison import Comparison
+from curricle.analysis.content import ReportContent
+from curricle.analysis.cost_matching import EqualCost
+from curricle.analysis.costs import ScoringCharge
+from curricle.analysis.formatting import flops, listed, percent, quantity, shift
+from curricle.analysis.verdicts import Verdict
+
+_MOST_NAMES = 6
+
+
+@dataclass(frozen=True)
+class CurriculumEffect:
+    """What a curriculum does, in a few sentences, and the verdict that counts."""
+
+    text: str
+    verdict: Verdict
+
+
+def curricula_headlines(content: ReportContent) -> Iterator[str]:
+    """What to do, one sentence for all curricula of which the same holds: the winners' first."""
+    alike: dict[tuple[Verdict, str, Verdict | None], list[str]] = {}
+    for item in _against_control(content):
+        group = (item.verdict, item.control, _winner_at_cost(content, item))
+        alike.setdefault(group, []).append(item.arm)
+    order = get_args(Verdict)
+    for group in sorted(alike, key=lambda group: order.index(group[0])):
+        yield _headline(alike[group], *group)
+
+
+def curricula_effects(content: ReportContent) -> Iterator[CurriculumEffect]:
+    """Each curriculum in question against the study's control, its own controls, at equal cost."""
+    for item in _against_control(content):
+        parts = [_effect(item), *_other_controls(content, item)]
+        charges = (charge for charge in content.charges if charge.curriculum == item.arm)
+        parts += [_charged(charge, item.control) for charge in charges]
+        parts += [_at_equal(found) for found in _equal_costs(content, item)]
+        verdict = _winner_at_cost(content, item) or item.verdict
+        yield CurriculumEffect(text=" ".join(parts), verdict=verdict)
+
+
+def _against_control(content: ReportContent) -> Iterator[Comparison]:
+    """The first comparison of each curriculum: the one against the study's control."""
+    for curriculum in content.curricula:
+        yield from [item for item in content.averages() if item.arm == curriculum][:1]
+
+
+def _equal_costs(content: ReportContent, comparison: Comparison) -> list[EqualCost]:
+    pair = (comparison.arm, comparison.control)
+    return [
+        item for item in content.equal_costs if (item.curriculum, item.comparison.control) == pair
+    ]
+
+
+def _winner_at_cost(content: ReportContent, comparison: Comparison) -> Verdict | None:
+    """What is left of a win: worse if so by any basis of cost, better if by all.
+
+    None where nothing was won, or nothing compared at equal cost.
+    """
+    if comparison.verdict != "better":
+        return None
+    verdicts = {item.comparison.verdict for item in _equal_costs(content, comparison)}
+    if "worse" in verdicts:
+        return "worse"
+    return next(iter(verdicts), None) if len(verdicts) < 2 else "cannot tell"
+
+
+def _headline(arms: Sequence[str], verdict: Verdict, control: str, at_cost: Verdict | None) -> str:
+    several = len(arms) > 1
+    named = f"the curricula {listed(arms, _MOST_NAMES)}" if several else f"the {arms[0]} curriculum"
+    if verdict == "worse":
+        are = "they are" if several else "it is"
+        return f"Don't use {named}: {are} worse than the {control} order."
+    if verdict == "cannot tell":
+        return f"Keep the {control} order: no effect of {named} found."
+    beat = "beat" if several else "beats"
+    if at_cost == "worse":
+        return (
+            f"Keep the {control} order: {named} {beat} it at equal target tokens, but not at equal "
+            "cost, where more tokens are worth more."
+        )
+    if at_cost == "cannot tell":
+        return (
+            f"{named[0].upper()}{named[1:]} {beat} the {control} order at equal target tokens; at "
+            "equal cost that can't be told."
+        )
+    use = f"one of {named}: they" if several else f"{named}: it"
+    end = "at equal target tokens and at equal cost" if at_cost else "at equal target tokens"
+    return f"Use {use} {beat} the {control} order {end}."
+
+
+def _effect(comparison: Comparison) -> str:
+    text = f"{comparison.arm} ends {_shift(comparison)} than {comparison.control}"
+    text += " at equal target tokens"
+    if comparison.verdict != "cannot tell":
+        return f"{text}: {comparison.verdict}."
+    return f"No effect found: {text}. {_settling(comparison)}"
+
+
+def _settling(comparison: Comparison) -> str:
+    if comparison.low is None:
+        return "One seed gives no interval."
+    if comparison.seeds_to_settle is None:
+        return "Not even 100 seeds would settle a difference of this size."
+    return f"{comparison.seeds_to_settle} seeds would settle a difference of this size."
+
+
+def _other_controls(content: ReportContent, comparison: Comparison) -> Iterator[str]:
+    for other in content.averages():
+        if other.arm == comparison.arm and other.control != comparison.control:
+            own = content.is_transfer(other)
+            lead = "With given scores against its own, " if own else "Against "
+            yield f"{lead}{other.control}: {_shift(other)}, {other.verdict}."
+
+
+def _charged(charge: ScoringCharge, control: str) -> str:
+    return (
+        f"Its scores cost {flops(charge.scoring_flops)}, {percent(charge.share)} of a target run: "
+        f"that buys {quantity(charge.extra_tokens)} more {control}-order tokens, which this "
+        "comparison does not grant."
+    )
+
+
+def _at_equal(item: EqualCost) -> str:
+    extrapolated = " (extrapolated)" if item.is_extrapolated else ""
+    found = item.comparison
+    return f"At equal {item.basis}{extrapolated}: {_shift(found)}, {found.verdict}."
+
+
+def _shift(comparison: Comparison) -> str:
+    return shift(comparison.difference, comparison.low, comparison.high, comparison.confidence)
