@@ -66,6 +66,11 @@ class Comparison:
     joint_confidence: float
     lower_is_better: bool
 
+    @property
+    def pairs(self) -> int:
+        """In how many of the seeds both arms have run."""
+        return sum(value is not None for value in self.seed_differences)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:

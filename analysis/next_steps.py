@@ -61,18 +61,17 @@ def _open_pair(ranking: Ranking) -> PairComparison | None:
 def _settle_curricula(content: ReportContent) -> Iterator[str]:
     """The open comparison of a curriculum that takes the fewest seeds."""
     settling = [
-        (item.seeds_to_settle, item)
+        (item.seeds_to_settle - item.pairs, item)
         for item in content.averages()
         if item.verdict == "cannot tell" and item.arm in content.curricula
         if item.seeds_to_settle is not None
     ]
     if not settling:
         return
-    seeds, item = min(settling, key=lambda found: found[0])
-    more = seeds - len(item.seeds)
+    more, item = min(settling, key=lambda found: found[0])
     yield (
-        f"{counted(more, 'more target seed')} ({seeds} in all) would settle {item.arm} against "
-        f"{item.control}, if the difference is what it looks like"
+        f"{counted(more, 'more target seed')} ({item.seeds_to_settle} in all) would settle "
+        f"{item.arm} against {item.control}, if the difference is what it looks like"
         f"{_priced(content.costs, 'target', 2 * more)}."
     )
 

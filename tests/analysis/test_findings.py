@@ -187,6 +187,23 @@ def test_the_comparison_that_takes_the_fewest_seeds_is_what_to_settle_next() -> 
     assert f"({least[0]} in all) would settle {least[1]} against" in _topics(content, "next")
 
 
+def test_seeds_that_an_arm_lacks_are_still_to_run() -> None:
+    table = _table({"random": 0, "some": 0.2, "other": 0}, 0.2, "arm", seeds=5)
+    few = table[(table["arm"] == "random") | (table["seed"] < 3)]
+    comparisons = compare_arms(few, "random")
+    some = next(item for item in comparisons if item.arm == "some")
+    assert (some.pairs, some.seeds_to_settle is not None) == (3, True)
+    assert some.seeds_to_settle is not None
+    content = ReportContent(
+        study="s",
+        tiny=_ranking({"base": 0, "poor": 1}),
+        comparisons=comparisons,
+        curricula=("some",),
+    )
+    expected = f"{some.seeds_to_settle - 3} more target seed"
+    assert _topics(content, "next").startswith(expected)
+
+
 def test_an_open_question_is_priced(content: ReportContent) -> None:
     step = _topics(content, "next")
     settled = content.against("learnability", "random")
