@@ -1,22 +1,24 @@
 """Step time under precomputed curricula against random order, paired.
 
-    python benchmarks/curriculum_overhead.py --size 2x64 --steps 200 --rounds 9
+    python benchmarks/curriculum_overhead.py --size 2x64 --rounds 400
 
-One process, one model shape, one memory-mapped dataset. In each round every arm trains the
-same number of steps, random order first and last, so that a drift of the machine meets all arms
-alike; an arm's ratio is its time over the mean of the round's two random runs. Prints the median
-ratio of each arm with its 95 % interval (order statistics) as a markdown table, or JSON.
+One process, one model shape, one memory-mapped dataset. Every arm has a run of its own, random
+order has two; in each round each run goes on by a few steps, in another sequence each time, so that
+a drift of the machine meets all arms alike. An arm's ratio is its time over that of the first
+random run in the same round. Prints the median ratio of each arm with its 95 % interval (order
+statistics) as a markdown table, or JSON.
 """
 
 import argparse
 import json
-import statistics
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import TypeAdapter
 from scipy import stats
@@ -30,6 +32,8 @@ from curricle.models.training import TrainingRun
 from curricle.models.training_inputs import open_inputs
 from curricle.recipes.ordering import SampleTable, curriculum_order, random_order
 from curricle.recipes.specs.curricula import Precomputed
+
+Floats = npt.NDArray[np.float64]
 
 VOCABULARY, SAMPLES, DOMAINS = 4096, 200_000, ("a", "b", "c")
 ARMS: dict[str, dict[str, Any]] = {
@@ -77,7 +81,7 @@ def make_spec(arguments: argparse.Namespace) -> TrainingSpec:
         model=model,
         optimizer=optimizer,
         batch_size=arguments.batch_size,
-        steps=arguments.steps,
+        steps=(1 + arguments.rounds) * arguments.steps,
         seed=0,
         validation_tokens_per_domain=arguments.sequence_length,
         threads=arguments.threads,
@@ -104,60 +108,57 @@ def make_orders(folder: Path, inputs: dict[str, Path], spec: TrainingSpec) -> di
     return {name: folder / name for name in orders}
 
 
-def seconds_of(spec: TrainingSpec, inputs: dict[str, Path], order: Path, device: str) -> float:
-    """Seconds that the steps of one run take."""
-    placement = Placement(accelerator=device)
-    with tempfile.TemporaryDirectory() as output:
-        data = open_inputs(spec, {**inputs, "order": order}, placement)
-        run = TrainingRun(spec, data, Path(output), placement)
-        run.resume()
-        with training_kernels(device):
-            started = time.perf_counter()
-            run.fit()
-            if device == "cuda":
-                torch.cuda.synchronize()
-            return time.perf_counter() - started
+def seconds_by_round(
+    runs: dict[str, TrainingRun], rounds: int, steps: int, device: str
+) -> dict[str, Floats]:
+    """Seconds of each run for `steps` in each round, (rounds,); a first one is left out."""
+    turns = {name: run.each_step() for name, run in runs.items()}
+    sequence = np.random.default_rng(2)
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    with training_kernels(device):
+        for _ in range(1 + rounds):
+            for place in sequence.permutation(len(runs)):
+                name = list(runs)[place]
+                started = time.perf_counter()
+                for _ in islice(turns[name], steps):
+                    pass
+                if device == "cuda":
+                    torch.cuda.synchronize()
+                taken[name].append(time.perf_counter() - started)
+    return {name: np.array(seconds[1:]) for name, seconds in taken.items()}
 
 
 def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Ratios of each arm over the rounds."""
     torch.set_num_threads(arguments.threads)
     spec = make_spec(arguments)
-    ratios: dict[str, list[float]] = {"random again": [], **{name: [] for name in ARMS}}
-    times = []
+    placement = Placement(accelerator=arguments.device)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         inputs = make_inputs(folder, spec.model.sequence_length)
         orders = make_orders(folder, inputs, spec)
-        seconds_of(spec, inputs, orders["random"], arguments.device)  # warm-up
-        for number in range(arguments.rounds):
-            arms = list(ARMS)[:: 1 if number % 2 else -1]
-            turns = ["random", *arms[:2], "random again", *arms[2:], "random"]
-            taken = [
-                (turn, seconds_of(spec, inputs, orders[turn.split()[0]], arguments.device))
-                for turn in turns
-            ]
-            random = statistics.mean(seconds for turn, seconds in taken if turn == "random")
-            times.append(random)
-            for turn, seconds in taken:
-                if turn != "random":
-                    ratios[turn].append(seconds / random)
-    step = 1e3 * statistics.median(times) / spec.steps
-    return [_row(arm, found, step) for arm, found in ratios.items()]
+        runs = {}
+        for arm in ("random", "random again", *ARMS):
+            data = open_inputs(spec, {**inputs, "order": orders[arm.split()[0]]}, placement)
+            (output := folder / "runs" / arm).mkdir(parents=True)
+            runs[arm] = TrainingRun(spec, data, output, placement)
+            runs[arm].resume()
+        seconds = seconds_by_round(runs, arguments.rounds, arguments.steps, arguments.device)
+    random = seconds.pop("random")
+    step = 1e3 * float(np.median(random)) / arguments.steps
+    return [_row(arm, np.sort(mine / random), step) for arm, mine in seconds.items()]
 
 
-def _row(arm: str, ratios: list[float], step: float) -> dict[str, Any]:
-    ordered = sorted(ratios)
+def _row(arm: str, ratios: Floats, step: float) -> dict[str, Any]:
     # Of n rounds a binomial number lies below the true median: the outermost ranks that miss it
     # with at most 2.5 % on each side, or all rounds where there are too few.
-    rank = max(0, int(stats.binom.ppf(0.025, len(ordered), 0.5)) - 1)
-    low, high = ordered[rank], ordered[-1 - rank]
+    rank = max(0, int(stats.binom.ppf(0.025, len(ratios), 0.5)) - 1)
     return {
         "arm": arm,
         "random (ms a step)": step,
-        "ratio": statistics.median(ratios),
-        "low": low,
-        "high": high,
+        "ratio": float(np.median(ratios)),
+        "low": float(ratios[rank]),
+        "high": float(ratios[-1 - rank]),
         "rounds": len(ratios),
     }
 
@@ -170,8 +171,8 @@ def main() -> None:
     parser.add_argument("--size", default="2x64", help="layers x width")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--sequence-length", type=int, default=128)
-    parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=4, help="of each run in each round")
+    parser.add_argument("--rounds", type=int, default=400)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--json", action="store_true")

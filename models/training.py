@@ -6,7 +6,7 @@ goes on after an interruption to the same bits.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,11 @@ class TrainingRun:
 
     def fit(self) -> None:
         """All steps that are still to be done."""
+        for _ in self.each_step():
+            pass
+
+    def each_step(self) -> Iterator[int]:
+        """Does a step that is still to be done at each turn, and tells how many are done then."""
         look_every = STEPS_BETWEEN_LOOKS[self.fabric.device.type]
         self.wrapped.train()
         self.read_digest = self.log.read_digest
@@ -117,6 +122,7 @@ class TrainingRun:
             asked = stop_requested() and self.fabric.world_size == 1
             if self.done % look_every == 0 or self.done in self.events or asked:
                 self._look()
+            yield self.done
 
     def _read(self, step: int) -> tuple[Tensor, str]:
         """This rank's share of a batch, and the digest of all batches up to it.
