@@ -20,6 +20,9 @@ from curricle.analysis.ranked import Ranking
 from curricle.analysis.score_quality import ScoreQualities
 from curricle.analysis.table_ranking import TableRanking
 
+RESHUFFLED = "{}-reshuffled"
+"""What the arm is called that reads a curriculum's own samples in random order."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredText:
@@ -70,11 +73,11 @@ class ReportContent:
     its own controls; `curricula` names the arms that are in question rather than controls, and
     `transfers` those with given scores, each with one that is else the same and has its own.
     `by_schedule` compares the curricula with random order under each of several schedules,
-    `equal_costs` at equal cost. `curves` has columns arm, seed, tokens, value (validation loss).
-    `evaluation` are rows of the results table for the targets, `documents` their arms compared
-    document by document, `subjects` their `accuracy_table`. `scores` has columns domain, score: the
-    values of the first score, `score`; `score_facts` are labelled facts about it,
-    `score_qualities` what all are worth.
+    `by_rounding` in bits per byte before and after weights are rounded, `equal_costs` at equal
+    cost. `curves` has columns arm, seed, tokens, value (validation loss). `evaluation` are rows of
+    the results table for the targets, `documents` their arms compared document by document,
+    `subjects` their `accuracy_table`. `scores` has columns domain, score: the values of the first
+    score, `score`; `score_facts` are labelled facts about it, `score_qualities` what all are worth.
 
     `corpus` has columns recipe, domain, documents, tokens; `drops` recipe, reason, documents;
     `recipes` recipe, dimension, role, description. `provenance` are labelled facts, `spec` is the
@@ -98,6 +101,7 @@ class ReportContent:
     domains: Mapping[str, Ranking] = field(default_factory=dict)
     comparisons: tuple[Comparison, ...] = ()
     by_schedule: Mapping[str, tuple[Comparison, ...]] = field(default_factory=dict)
+    by_rounding: Mapping[str, tuple[Comparison, ...]] = field(default_factory=dict)
     curricula: tuple[str, ...] = ()
     transfers: tuple[tuple[str, str], ...] = ()
     curves: pd.DataFrame | None = None

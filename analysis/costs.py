@@ -82,7 +82,8 @@ def selection_charge(curriculum: str, facts: Sequence[Mapping[str, Any]]) -> Sel
     if not chosen:
         return None
     seconds = [
-        item["selection_seconds"] / (item["seconds"] - item["selection_seconds"]) for item in chosen
+        item["selection_seconds"] / (training_seconds(item) - item["selection_seconds"])
+        for item in chosen
     ]
     flops = [item["selection_flops"] / item["training_flops"] for item in chosen]
     return SelectionCharge(
@@ -90,6 +91,15 @@ def selection_charge(curriculum: str, facts: Sequence[Mapping[str, Any]]) -> Sel
         seconds_share=float(np.mean(seconds)),
         flops_share=float(np.mean(flops)),
     )
+
+
+def training_seconds(facts: Mapping[str, Any]) -> float:
+    """Seconds of a run's steps by its record, or of the whole job where that is all it tells.
+
+    Records tell a job's seconds alone if it trained nothing, or is from before 2026-11-28; the
+    validations of such a run are in them. Without either: 0.
+    """
+    return float(facts.get("training_seconds", facts.get("seconds", 0.0)))
 
 
 def costs_of(results: pd.DataFrame) -> Costs:

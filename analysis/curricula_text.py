@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from curricle.analysis.comparison import Comparison
-from curricle.analysis.content import ReportContent
+from curricle.analysis.content import RESHUFFLED, ReportContent
 from curricle.analysis.cost_matching import EqualCost
 from curricle.analysis.costs import ScoringCharge
 from curricle.analysis.formatting import flops, listed, percent, quantity, shift
@@ -26,15 +26,28 @@ class CurriculumEffect:
     verdict: Verdict
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of a curriculum against a control; the last two are None unless it won.
+
+    `at_cost` is what is left of the win at equal cost, `by_order` compares it with its own samples
+    reshuffled; None too where that wasn't compared.
+    """
+
+    verdict: Verdict
+    control: str
+    at_cost: Verdict | None
+    by_order: Verdict | None
+
+
 def curricula_headlines(content: ReportContent) -> Iterator[str]:
     """What to do, one sentence for all curricula of which the same holds: the winners' first."""
-    alike: dict[tuple[Verdict, str, Verdict | None], list[str]] = {}
+    alike: dict[_Outcome, list[str]] = {}
     for item in _against_control(content):
-        group = (item.verdict, item.control, _winner_at_cost(content, item))
-        alike.setdefault(group, []).append(item.arm)
+        alike.setdefault(_outcome(content, item), []).append(item.arm)
     order = get_args(Verdict)
-    for group in sorted(alike, key=lambda group: order.index(group[0])):
-        yield _headline(alike[group], *group)
+    for outcome in sorted(alike, key=lambda outcome: order.index(outcome.verdict)):
+        yield _headline(alike[outcome], outcome)
 
 
 def curricula_effects(content: ReportContent) -> Iterator[CurriculumEffect]:
@@ -44,8 +57,8 @@ def curricula_effects(content: ReportContent) -> Iterator[CurriculumEffect]:
         charges = (charge for charge in content.charges if charge.curriculum == item.arm)
         parts += [_charged(charge, item.control) for charge in charges]
         parts += [_at_equal(found) for found in _equal_costs(content, item)]
-        verdict = _winner_at_cost(content, item) or item.verdict
-        yield CurriculumEffect(text=" ".join(parts), verdict=verdict)
+        outcome = _outcome(content, item)
+        yield CurriculumEffect(text=" ".join(parts), verdict=outcome.at_cost or item.verdict)
 
 
 def _against_control(content: ReportContent) -> Iterator[Comparison]:
@@ -61,41 +74,58 @@ def _equal_costs(content: ReportContent, comparison: Comparison) -> list[EqualCo
     ]
 
 
-def _winner_at_cost(content: ReportContent, comparison: Comparison) -> Verdict | None:
-    """What is left of a win: worse if so by any basis of cost, better if by all.
+def _outcome(content: ReportContent, comparison: Comparison) -> _Outcome:
+    verdict, control = comparison.verdict, comparison.control
+    if verdict != "better":
+        return _Outcome(verdict, control, None, None)
+    reshuffled = content.against(comparison.arm, RESHUFFLED.format(comparison.arm))
+    by_order = reshuffled.verdict if reshuffled else None
+    return _Outcome(verdict, control, _at_cost(content, comparison), by_order)
 
-    None where nothing was won, or nothing compared at equal cost.
-    """
-    if comparison.verdict != "better":
-        return None
+
+def _at_cost(content: ReportContent, comparison: Comparison) -> Verdict | None:
+    """Worse if so by any basis of cost, better if by all; None if nothing was compared."""
     verdicts = {item.comparison.verdict for item in _equal_costs(content, comparison)}
     if "worse" in verdicts:
         return "worse"
     return next(iter(verdicts), None) if len(verdicts) < 2 else "cannot tell"
 
 
-def _headline(arms: Sequence[str], verdict: Verdict, control: str, at_cost: Verdict | None) -> str:
-    several = len(arms) > 1
+def _headline(arms: Sequence[str], outcome: _Outcome) -> str:
+    several, control = len(arms) > 1, outcome.control
     named = f"the curricula {listed(arms, _MOST_NAMES)}" if several else f"the {arms[0]} curriculum"
-    if verdict == "worse":
+    if outcome.verdict == "better":
+        return _winners(named, several, outcome)
+    if outcome.verdict == "worse":
         are = "they are" if several else "it is"
         return f"Don't use {named}: {are} worse than the {control} order."
-    if verdict == "cannot tell":
-        return f"Keep the {control} order: no effect of {named} found."
-    beat = "beat" if several else "beats"
-    if at_cost == "worse":
+    return f"Keep the {control} order: no effect of {named} found."
+
+
+def _winners(named: str, several: bool, outcome: _Outcome) -> str:
+    """What to do with curricula that win at equal target tokens."""
+    beat, control = "beat" if several else "beats", outcome.control
+    if outcome.at_cost == "worse":
         return (
             f"Keep the {control} order: {named} {beat} it at equal target tokens, but not at equal "
             "cost, where more tokens are worth more."
         )
-    if at_cost == "cannot tell":
+    if outcome.by_order == "worse":
         return (
+            f"Use the samples of {named}, but in {control} order: reshuffled they are better still."
+        )
+    if outcome.at_cost == "cannot tell":
+        text = (
             f"{named[0].upper()}{named[1:]} {beat} the {control} order at equal target tokens; at "
             "equal cost that can't be told."
         )
-    use = f"one of {named}: they" if several else f"{named}: it"
-    end = "at equal target tokens and at equal cost" if at_cost else "at equal target tokens"
-    return f"Use {use} {beat} the {control} order {end}."
+    else:
+        use = f"one of {named}: they" if several else f"{named}: it"
+        end = "at equal target tokens and at equal cost" if outcome.at_cost else ""
+        text = f"Use {use} {beat} the {control} order {end or 'at equal target tokens'}."
+    if outcome.by_order == "cannot tell":
+        text += " Whether by the order or by which samples are read can't be told."
+    return text
 
 
 def _effect(comparison: Comparison) -> str:

@@ -229,7 +229,11 @@ class TrainingRun:
     def _validate(self) -> dict[str, dict[str, float]]:
         """Losses per domain of the weights that count, logged."""
         spec = self.spec
-        with self._weights_that_count(), evaluating(self.model, compiled=spec.compile):
+        with (
+            self.log.paused(),
+            self._weights_that_count(),
+            evaluating(self.model, compiled=spec.compile),
+        ):
             domains = validate(
                 self.model,
                 self.data.validation,
@@ -258,6 +262,7 @@ class TrainingRun:
         return {
             "parameters": count_parameters(self.model),
             "tokens": spec.tokens,
+            "training_seconds": self.log.seconds,
             "training_flops": trained * training_flops_per_token(spec.model),
             "validation_flops": validated * flops,
             "first_loss": self.log.first_loss,

@@ -1,7 +1,8 @@
 """What a training run reports of itself: losses, speed, and that something has gone wrong."""
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class TrainingLog:
     def start(self, done: int, facts: Mapping[str, Any] | None) -> None:
         """Begin, or go on after `done` steps from what an earlier attempt's `facts` were."""
         facts = facts or {"first_loss": 0.0, "recent_losses": [], "metrics": [], "read": START}
+        self._earlier_seconds: float = facts.get("training_seconds", 0.0)
         self.first_loss, self.read_digest = facts["first_loss"], facts["read"]
         self._guard.restore(facts["recent_losses"])
         folder = self._output if self._fabric.is_global_zero else None
@@ -56,7 +58,20 @@ class TrainingLog:
             "recent_losses": recent,
             "metrics": lines,
             "read": self.read_digest,
+            "training_seconds": self.seconds,
         }
+
+    @property
+    def seconds(self) -> float:
+        """What the steps took in all attempts, validations left out."""
+        return self._earlier_seconds + self._seconds_of_attempt()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let the time within count neither as training nor in its speed."""
+        begun = time.monotonic()
+        yield
+        self._started += time.monotonic() - begun
 
     def note_read(self, step: int, digest: str) -> None:
         """Note the digest of everything read up to the batch of `step`."""
@@ -92,6 +107,9 @@ class TrainingLog:
         values = {f"validation/loss/{name}": entry["loss"] for name, entry in domains.items()}
         self._metrics.add(tokens, values)
 
+    def _seconds_of_attempt(self) -> float:
+        return time.monotonic() - self._started
+
     def _story(self, problem: Problem, first: int, last: int) -> str:
         """What went wrong, when, and which samples were read then."""
         spec, steps = self._spec, range(first, last + 1)
@@ -106,7 +124,7 @@ class TrainingLog:
     def _write_step(self, step: int, loss: float, norm: float) -> None:
         spec, fabric = self._spec, self._fabric
         tokens = (step + 1 - self._started_at) * spec.tokens_per_step
-        speed = tokens / (time.monotonic() - self._started)
+        speed = tokens / self._seconds_of_attempt()
         values = {
             "train/loss": loss,
             "train/gradient_norm": norm,

@@ -13,14 +13,16 @@ from curricle.analysis.costs import (
     SelectionCharge,
     scoring_charge,
     selection_charge,
+    training_seconds,
 )
-from curricle.analysis.results import arms_table
+from curricle.analysis.results import AVERAGE, arms_table
 from curricle.core.store import Store
 from curricle.recipes.specs.curricula import Curriculum, transfers_of, twins_of
 from curricle.tasks.given_scores import GivenScoresStep, ScoringCost
 from curricle.tasks.plan import ARMS, LONGER, RANDOM, STATIC, StudyPlan
 
 Facts = dict[str, list[dict[str, Any]]]
+BITS_PER_BYTE = "validation/bits_per_byte"
 OPERATIONS, TIME = "operations", "time"
 CONFIDENCE = 0.95
 FREE = ScoringCost(0.0, 0.0)
@@ -63,7 +65,26 @@ def by_schedule(plan: StudyPlan, results: pd.DataFrame) -> dict[str, tuple[Compa
             compared = compare_arms(
                 arms_table(mine), RANDOM, confidence=CONFIDENCE, families=len(names)
             )
-            found[name] = tuple(item for item in compared if item.domain == "average")
+            found[name] = tuple(item for item in compared if item.domain == AVERAGE)
+    return found
+
+
+def by_rounding(plan: StudyPlan, targets: pd.DataFrame) -> dict[str, tuple[Comparison, ...]]:
+    """The curricula against random order in bits per byte, before and after weights are rounded.
+
+    Both hold jointly; nothing without rounding, or until there is a curriculum's run.
+    """
+    bits = plan.study.evaluation.weight_bits
+    if bits is None:
+        return {}
+    metrics = {"as trained": BITS_PER_BYTE, f"in {bits} bits": f"{BITS_PER_BYTE}_int{bits}"}
+    rows = targets[targets["curriculum"].isin((RANDOM, *plan.study.curricula))]
+    found = {}
+    for name, metric in metrics.items():
+        table = arms_table(rows, metric=metric)
+        if set(table["arm"]) > {RANDOM}:
+            compared = compare_arms(table, RANDOM, confidence=CONFIDENCE, families=len(metrics))
+            found[name] = tuple(item for item in compared if item.domain == AVERAGE)
     return found
 
 
@@ -121,7 +142,8 @@ def _equal_costs(
         return ()
     controls = {RANDOM: shares}
     for name, twin in twins_of(plan.study.curricula).items():
-        controls.setdefault(twin, {}).update({name: shares[name]} if name in shares else {})
+        if {name, twin} <= set(shares):
+            controls.setdefault(twin, {})[name] = _beyond(shares[name], shares[twin])
     lines = {}
     for given, own in transfers_of(plan.study.curricula):
         if {given, own} <= set(shares):
@@ -187,17 +209,20 @@ def _seconds(
     name: str,
     given: ScoringCost | None,
 ) -> float:
-    """A curriculum's scores and choices in seconds, as a share of a random run's."""
-    random = float(np.mean([item["seconds"] for item in facts[RANDOM]]))
+    """A curriculum's scores and choices in seconds, as a share of a random run's training."""
+    random = float(np.mean([training_seconds(item) for item in facts[RANDOM]]))
     chosen = float(np.mean([item.get("selection_seconds", 0.0) for item in facts[name]]))
     fresh = _fresh(plan, store, recipe, name)
     chosen += float(np.mean([item["seconds"] for item in fresh])) if fresh else 0.0
-    chosen += given.seconds if given else 0.0
-    for proxy in plan.curricula.scoring.proxies_of(plan.study.curricula[name]):
-        scored = [
-            store.facts(step.artifact)["seconds"] + store.facts(step.proxy.artifact)["seconds"]
-            for step in plan.curricula.proxy_scores(recipe)
-            if step.proxy.variant == proxy and store.exists(step.artifact)
-        ]
-        chosen += float(np.mean(scored))
+    chosen += given.seconds if given else _scoring_seconds(plan, store, recipe, name)
     return chosen / random
+
+
+def _scoring_seconds(plan: StudyPlan, store: Store, recipe: str, name: str) -> float:
+    """What making a curriculum's scores took, training of proxies included; mean over seeds."""
+    found = []
+    for steps in plan.curricula.scoring.behind(recipe, plan.study.curricula[name]):
+        if all(store.exists(step.artifact) for step in steps):
+            facts = [store.facts(step.artifact) for step in steps]
+            found.append(sum(training_seconds(item) for item in facts))
+    return float(np.mean(found)) if found else 0.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from curricle.analysis.costs import training_seconds
 from curricle.core.errors import InputError, IntegrityError
 from curricle.core.scores_file import SCORES, read_scores
 from curricle.core.store import Artifact, Store
@@ -76,7 +77,7 @@ class GivenScoresStep(Step):
             return None
         return ScoringCost(
             flops=sum(map(_flops, facts.values())),
-            seconds=sum(item.get("seconds", 0.0) for item in facts.values()),
+            seconds=sum(map(training_seconds, facts.values())),
         )
 
     @property

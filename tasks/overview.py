@@ -24,12 +24,13 @@ START_SECONDS = 20
 class StageOverview:
     """One stage: steps in all and in the store, training runs, tokens, FLOPs and minutes to go.
 
-    `flops_spent` and `job_hours` are what the steps in the store took: operations of training, and
-    hours of jobs, each on a core or a device of its own. `running` names the steps that a process
-    makes at this moment, `next` the first of the others that are missing. `rebuilt` counts, by
-    reason, those that another version of the code has made already. `unknown` counts the scorings
-    that the minutes leave out, `assumed` says what these rest on unless it was measured. `expected`
-    is what the ranking can be expected to decide, once there are runs to tell it by.
+    `flops_spent` and `job_hours` are what the steps in the store took: operations of training and
+    scoring, and hours of jobs, each on a core or a device of its own. `running` names the steps
+    that a process makes at this moment, `next` the first of the others that are missing. `rebuilt`
+    counts, by reason, those that another version of the code has made already. `unknown` counts the
+    scorings that minutes and FLOPs leave out, `assumed` says what the minutes rest on unless it was
+    measured. `expected` is what the ranking can be expected to decide, once there are runs to tell
+    it by.
     """
 
     stage: str
@@ -125,7 +126,7 @@ def _spent(stages: Sequence[StageOverview], price: float | None) -> Iterator[str
         return
     money = "" if price is None else f", {hours * price:.2f} at {price:g} an hour"
     flops = sum(item.flops_spent for item in stages)
-    yield f"so far: {flops:.2e} FLOPs of training in {hours:.2f} hours of jobs{money}"
+    yield f"so far: {flops:.2e} FLOPs of training and scoring in {hours:.2f} hours of jobs{money}"
 
 
 def _running(stages: Sequence[StageOverview]) -> Iterator[str]:
@@ -161,8 +162,11 @@ def _stage(
     missing = [step for step in steps if step.artifact not in done]
     runs = [step for step in steps if isinstance(step, TrainingStep)]
     trained = [store.facts(run.artifact) for run in runs if run.artifact in done]
-    scoring = [_flops_of(step, store) for step in missing if isinstance(step, LearnabilityStep)]
-    operations = sum(step.flops for step in missing) + sum(filter(None, scoring))
+    scorings = [step for step in steps if isinstance(step, LearnabilityStep)]
+    scored = [store.facts(step.artifact) for step in scorings if step.artifact in done]
+    scoring = {step.artifact: _flops_of(step, store) for step in scorings}
+    to_score = [scoring[step.artifact] for step in scorings if step.artifact not in done]
+    operations = sum(step.flops for step in missing) + sum(filter(None, to_score))
     seconds = operations * speed.seconds_per_flop
     seconds += SECONDS_PER_STEP * len(missing)
     seconds += START_SECONDS if missing and name == "prepare" else 0
@@ -172,14 +176,15 @@ def _stage(
         done=len(steps) - len(missing),
         training_runs=len(runs),
         tokens=sum(run.training.tokens for run in runs),
-        flops=sum(step.flops for step in steps),
+        flops=sum(step.flops for step in steps) + sum(filter(None, scoring.values())),
         minutes_to_go=seconds / 60,
-        flops_spent=sum(int(facts["training_flops"]) for facts in trained),
-        job_hours=sum(float(facts["seconds"]) for facts in trained) / 3600,
+        flops_spent=sum(int(facts["training_flops"]) for facts in trained)
+        + sum(int(facts["flops"]) for facts in scored),
+        job_hours=sum(float(facts["seconds"]) for facts in (*trained, *scored)) / 3600,
         running=first_named([step for step in missing if step.artifact in begun]),
         next=first_named([step for step in missing if step.artifact not in begun]),
         rebuilt=Counter(rebuilt[step.artifact] for step in missing if step.artifact in rebuilt),
-        unknown=scoring.count(None),
+        unknown=to_score.count(None),
         assumed=speed.assumed if operations else "",
     )
 

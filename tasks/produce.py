@@ -3,6 +3,7 @@
 import heapq
 import os
 import queue
+import time
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from graphlib import TopologicalSorter
@@ -57,8 +58,10 @@ def produce(step: Step, tolerated: bool = False) -> Artifact:
     if session.first_error is not None:
         raise JobError("not started, since another step failed")
 
-    def build(folder: Path) -> Mapping[str, Any] | None:
-        return step.build(session, InputFolders(session.store, step), folder)
+    def build(folder: Path) -> Mapping[str, Any]:
+        began = time.monotonic()
+        facts = step.build(session, InputFolders(session.store, step), folder) or {}
+        return {"seconds": time.monotonic() - began, **facts}
 
     try:
         artifact = session.store.produce(step.request, build)

@@ -31,7 +31,13 @@ from curricle.core.store import Store
 from curricle.core.token_dataset import read_manifest
 from curricle.recipes.specs.curricula import transfers_of
 from curricle.recipes.study import Study
-from curricle.tasks.comparisons import by_schedule, charges_of, comparisons_of, main_targets
+from curricle.tasks.comparisons import (
+    by_rounding,
+    by_schedule,
+    charges_of,
+    comparisons_of,
+    main_targets,
+)
 from curricle.tasks.evaluation import EvaluationStep
 from curricle.tasks.plan import RANDOM, StudyPlan
 from curricle.tasks.plan.methods import MethodsPlan
@@ -139,6 +145,7 @@ def gather(plan: StudyPlan, store: Store, *, ended: bool | None = None) -> Repor
         variants=tuple(_variants(plan, store)),
         comparisons=comparisons_of(targets, plan.study.curricula),
         by_schedule=by_schedule(plan, results),
+        by_rounding=by_rounding(plan, targets),
         curricula=tuple(labels),
         transfers=transfers_of(plan.study.curricula),
         curves=_curves(plan, store, decision.best),

@@ -1,6 +1,6 @@
 """The report's sections about curricula and the scores they are made from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from curricle.analysis import formatting, plots
@@ -40,7 +40,10 @@ def curricula_section(content: ReportContent) -> Markup | None:
             )
         )
     parts += [_curves(content), *_charges(content), *_selections(content)]
-    parts += [_equal_costs(content), _by_schedule(content)]
+    parts += [_equal_costs(content), _each(content, content.by_schedule, "Schedule")]
+    parts.append(
+        _each(content, content.by_rounding, "Weights", mean="Bits per byte", unit="bits per byte")
+    )
     return markup.section("curricula", "Curricula", *parts)
 
 
@@ -74,12 +77,12 @@ def learnability_section(content: ReportContent) -> Markup | None:
     )
 
 
-def _columns(level: str) -> list[Column]:
+def _columns(level: str, mean: str = "Loss", unit: str = "nats") -> list[Column]:
     return [
         Column("Curriculum", numeric=False),
         Column("against", numeric=False),
-        Column("Loss"),
-        Column("Difference", hint="nats; negative is better"),
+        Column(mean),
+        Column("Difference", hint=f"{unit}; negative is better"),
         Column(f"{level} interval", hint="simultaneous over all comparisons"),
         Column("p", hint="adjusted for all comparisons"),
         Column("By seed", hint="differences of single seeds"),
@@ -164,22 +167,36 @@ def _equal_costs(content: ReportContent) -> Markup | None:
         for item in content.equal_costs
         for row in _rows(content, (item.comparison,))
     ]
-    return markup.table(columns, rows)
+    return markup.tag("div", markup.table(columns, rows), _extrapolation(content))
 
 
-def _by_schedule(content: ReportContent) -> Markup | None:
-    """The curricula against random order under each schedule."""
-    if not content.by_schedule:
+def _extrapolation(content: ReportContent) -> Markup | None:
+    if not any(item.is_extrapolated for item in content.equal_costs):
         return None
-    first = next(iter(content.by_schedule.values()))[0]
+    return markup.paragraph(
+        "Extrapolated: the line through the control and its longer run goes on beyond the two. "
+        "Intervals are about seeds and don't cover what such a line errs.",
+        class_="note",
+    )
+
+
+def _each(
+    content: ReportContent,
+    found: Mapping[str, tuple[Comparison, ...]],
+    name: str,
+    mean: str = "Loss",
+    unit: str = "nats",
+) -> Markup | None:
+    """The curricula against random order in each of several ways, which a first column names."""
+    if not found:
+        return None
+    first = next(iter(found.values()))[0]
     columns = [
-        Column("Schedule", numeric=False),
-        *_columns(formatting.level(first.joint_confidence)),
+        Column(name, numeric=False),
+        *_columns(formatting.level(first.joint_confidence), mean, unit),
     ]
     rows = [
-        [schedule, *row]
-        for schedule, comparisons in content.by_schedule.items()
-        for row in _rows(content, comparisons)
+        [label, *row] for label, comparisons in found.items() for row in _rows(content, comparisons)
     ]
     return markup.table(columns, rows)
 

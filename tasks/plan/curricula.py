@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from curricle.analysis.content import RESHUFFLED
 from curricle.core.jobs import ScoringSpec, SelectionSpec
 from curricle.recipes.specs.curricula import (
     GrowingPool,
@@ -28,7 +29,7 @@ from curricle.tasks.train import TrainingStep
 
 LONGER = "{}-longer"
 STATIC = "{}-static"
-ARMS: dict[Arm, str] = {"curriculum": "{}", "anti": "anti-{}", "reshuffled": "{}-reshuffled"}
+ARMS: dict[Arm, str] = {"curriculum": "{}", "anti": "anti-{}", "reshuffled": RESHUFFLED}
 
 
 class CurriculaPlan:

@@ -1,6 +1,6 @@
 """The scores of a recipe's samples: which step measures which."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from curricle.core.jobs import SampleStatisticsSpec, ScoringSpec
 from curricle.core.scores_file import column_of, proxied
@@ -14,7 +14,7 @@ from curricle.tasks.sample_scores import (
     SampleTextScoresStep,
 )
 from curricle.tasks.scores import LearnabilityStep, SampleStatisticsStep
-from curricle.tasks.step import Step
+from curricle.tasks.step import Step, with_inputs
 
 
 class ScoresPlan:
@@ -53,6 +53,12 @@ class ScoresPlan:
         parts = self.study.scoring.combinations.get(curriculum.score, {curriculum.score: 1.0})
         found = map(proxied, parts)
         return frozenset(proxy for score, proxy in found if score in FROM_PROXY)
+
+    def behind(self, recipe: str, curriculum: Curriculum) -> Iterator[list[Step]]:
+        """For each target seed what is made to score by: proxies, scores, parts of combinations."""
+        for seed in self._runs.target_seeds:
+            steps = with_inputs([self.of_curriculum(recipe, curriculum, seed)])
+            yield [step for step in steps if step.kind in ("scores", "checkpoint")]
 
     def of_curriculum(self, recipe: str, curriculum: Curriculum, seed: int) -> Step:
         """The scores that a curriculum ranks by."""

@@ -274,6 +274,10 @@ def make_content(recipes: dict[str, tuple[float, float]] = RECIPES) -> ReportCon
             "cosine": compare_arms(arms_table(results), "random")[:1],
             "constant, averaged": compare_arms(arms_table(results), "random")[:1],
         },
+        by_rounding={
+            "as trained": compare_arms(arms_table(results), "random")[:1],
+            "in 6 bits": compare_arms(arms_table(results), "random")[:1],
+        },
         equal_costs=compare_at_equal_cost(
             arms_table(results),
             {"random": {"learnability": {"operations": 0.4, "time": 0.7}}},

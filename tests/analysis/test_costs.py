@@ -39,4 +39,8 @@ def test_choosing_is_charged_on_top_of_training() -> None:
     charge = selection_charge("rho", [chosen, {**chosen, "selection_seconds": 3.0}])
     assert charge is not None
     assert (charge.seconds_share, charge.flops_share) == (0.75, 0.5)
+    validated = {**chosen, "training_seconds": 4.0}
+    charge = selection_charge("rho", [validated])
+    assert charge is not None
+    assert charge.seconds_share == 1.0
     assert selection_charge("random", [{"seconds": 6.0, "training_flops": 60}]) is None

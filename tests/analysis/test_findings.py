@@ -160,6 +160,25 @@ def test_a_winner_at_equal_tokens_is_judged_at_equal_cost(
     assert f"At equal operations: {abs(at_cost):.3f} nats" in found.text
 
 
+@pytest.mark.parametrize(
+    ("reshuffled", "noise", "headline"),
+    [
+        (-2.0, 0.01, "Use the samples of the sorted curriculum, but in random order: reshuffled"),
+        (-1.0, 0.01, "tokens. Whether by the order or by which samples are read can't be told."),
+        (0.0, 0.01, "Use the sorted curriculum: it beats the random order at equal target tokens."),
+    ],
+)
+def test_a_winner_is_judged_by_its_own_samples_reshuffled(
+    reshuffled: float, noise: float, headline: str
+) -> None:
+    effects = {"random": 0, "sorted": -1, "anti": 1, "sorted-reshuffled": reshuffled}
+    pair = ("sorted", "sorted-reshuffled")
+    comparisons = compare_arms(_table(effects, noise, "arm"), "random", also=[pair])
+    content = ReportContent(study="s", comparisons=comparisons, curricula=("sorted",))
+    assert headline in findings_of(content).headline
+    assert ("can't be told" in findings_of(content).headline) == (reshuffled == -1)
+
+
 def test_curricula_of_which_the_same_holds_share_a_sentence() -> None:
     effects = {"random": 0, "one": 0.0, "two": 0.0, "good": -1.0, "poor": 1.0}
     content = ReportContent(

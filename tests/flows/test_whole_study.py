@@ -213,7 +213,9 @@ def check_repetition(curricle: Curricle, study: Path, folder: Path) -> None:
     assert all(row["done"] == row["steps"] and not row["next"] for row in status)
     assert sum(row["flops_spent"] for row in status) > 0
     told = curricle("status", str(study), "--price", "2.5").stdout
-    assert re.search(r"so far: \d\.\d+e\+\d+ FLOPs of training in \d.* at 2\.5 an hour", told)
+    assert re.search(
+        r"so far: \d\.\d+e\+\d+ FLOPs of training and scoring in \d.* at 2\.5 an hour", told
+    )
     page = Path(folder, told.partition("page: ")[2].strip()).read_text()
     assert "finished" in page
     assert "under way" not in page

@@ -32,11 +32,12 @@ def test_a_pool_runs_jobs_like_this_process_and_survives_bad_ones(
         output.mkdir()
     here, there, again, killed, bad, unknown = outputs
     expected = train(training_spec, inputs, here, Placement())
+    assert expected.pop("training_seconds") > 0
     pool = JobPool(workers=1)
     try:
         for output in (there, again):
             facts = pool.run(Job("train", training_spec, inputs, output))
-            assert facts.pop("seconds") > 0
+            assert facts.pop("seconds") > facts.pop("training_seconds") > 0
             assert (facts.pop("workers"), facts.pop("accelerator")) == (1, "cpu")
             assert facts == expected
             assert (output / "model.safetensors").read_bytes() == (
@@ -142,11 +143,13 @@ def test_many_jobs_come_back_in_order(
         output.mkdir()
         jobs.append(Job("train", replace(training_spec, seed=seed), inputs, output))
     facts = train_many(jobs, workers=2)
-    assert all(entry.pop("seconds") > 0 for entry in facts)
+    assert all(entry.pop("seconds") > entry.pop("training_seconds") > 0 for entry in facts)
     assert all((e.pop("workers"), e.pop("accelerator")) == (2, "cpu") for e in facts)
     here = tmp_path / "here"
     here.mkdir()
-    assert facts[1] == train(jobs[1].spec, inputs, here, Placement())
+    alone = train(jobs[1].spec, inputs, here, Placement())
+    assert alone.pop("training_seconds") > 0
+    assert facts[1] == alone
     assert len({entry["first_loss"] for entry in facts}) == 3
 
 

@@ -1,5 +1,6 @@
 import json
 import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +22,9 @@ from curricle.models.decoder import build_model
 from curricle.models.optimizer import build_optimizer
 from curricle.models.placement import Placement
 from curricle.models.schedule import learning_rate_at
-from curricle.models.training import train
-from curricle.models.validation import select_samples
+from curricle.models.training import TrainingRun, train
+from curricle.models.training_inputs import open_inputs
+from curricle.models.validation import select_samples, validate
 
 Variant = Callable[..., TrainingSpec]
 
@@ -105,6 +107,39 @@ def test_metrics_are_lines_with_tokens(
     rates = [learning_rate_at(step, 20, training_spec.optimizer) for step in range(20)]
     assert [values["train/learning_rate"] for values in steps] == rates
     assert set(entries[-1]["values"]) == {"validation/loss/even", "validation/loss/odd"}
+
+
+def test_validations_count_neither_as_training_nor_in_its_speed(
+    training_spec: TrainingSpec,
+    inputs: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def slowly(*arguments: Any) -> dict[str, dict[str, float]]:
+        time.sleep(0.5)
+        return validate(*arguments)
+
+    monkeypatch.setattr("curricle.models.training.validate", slowly)
+    per_step = training_spec.tokens_per_step
+    spec = replace(training_spec, validations_at=tuple(per_step * n for n in (5, 10, 15)))
+    began = time.monotonic()
+    facts = train(spec, inputs, tmp_path, Placement())
+    took = time.monotonic() - began
+    assert 0 < facts["training_seconds"] < took - 4 * 0.5
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    last = next(line for line in reversed(lines) if "train/loss" in line["values"])
+    assert spec.tokens / last["values"]["train/tokens_per_second"] <= facts["training_seconds"]
+
+
+def test_seconds_of_training_are_carried_from_attempt_to_attempt(
+    training_spec: TrainingSpec, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    data = open_inputs(training_spec, inputs, Placement())
+    log = TrainingRun(training_spec, data, tmp_path, Placement()).log
+    log.start(0, None)
+    first = log.facts
+    log.start(0, {**first, "training_seconds": 100.0})
+    assert 100 < log.facts["training_seconds"] < log.seconds
 
 
 def test_checkpoints_are_kept_at_their_shares(

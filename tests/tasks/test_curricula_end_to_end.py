@@ -127,8 +127,15 @@ def test_scores_are_judged_and_arms_compared(made: tuple[StudyPlan, Store]) -> N
         ("online", "time"),
     ]
     assert against_twin[0].comparison.difference == pytest.approx(0, abs=1e-12)
-    assert against_twin[1].share > 0
-    shares = {(item.curriculum, item.basis): item.share for item in charges["equal_costs"]}
+    shares = {
+        (item.curriculum, item.basis): item.share
+        for item in charges["equal_costs"]
+        if item.comparison.control == "random"
+    }
+    assert shares["online", "time"] > 0
+    assert shares["twin", "time"] > 0
+    beyond = (1 + shares["online", "time"]) / (1 + shares["twin", "time"]) - 1
+    assert against_twin[1].share == pytest.approx(beyond)
     assert shares["twin", "operations"] == shares["online", "operations"] == 0
     assert shares["rho", "operations"] > shares["pool", "operations"] > 1
     assert shares["aged", "operations"] > shares["pool", "operations"]

@@ -57,6 +57,7 @@ def test_scoring_is_in_the_minutes_once_its_dataset_is_there(
     assert "scoring with" not in render_overview(plan.study, [after])
     per_token = forward_flops_per_token(scorings[0].proxy.training.model)
     checkpoints = 1 + len(scorings[0].scoring.late)
+    assert after.flops - before.flops == len(scorings) * checkpoints * tokens * per_token
     each = speed_of(plan, store).seconds_per_flop
     seconds = len(scorings) * checkpoints * tokens * per_token * each
     assert after.minutes_to_go - before.minutes_to_go == pytest.approx(seconds / 60)
