@@ -186,7 +186,7 @@ def test_equal_cost_and_schedules_have_tables(content: ReportContent) -> None:
     assert "time, extrapolated" in page
     assert "constant, averaged" in page
     assert "in 6 bits" in page
-    assert "Intervals are about seeds and don't cover what such a line errs." in page
+    assert "Extrapolated: the line through the control and its longer run goes on" in page
 
 
 def test_a_page_tells_what_is_on_its_way_from_what_failed() -> None:
