@@ -10,7 +10,13 @@ import numpy.typing as npt
 
 from curricle.core.order_file import Order, blank_order, read_order, read_read, write_order
 from curricle.core.scores_file import column_of, read_scores
-from curricle.recipes.ordering import SampleTable, curriculum_order, random_order, reshuffled
+from curricle.recipes.ordering import (
+    SampleTable,
+    check_epochs,
+    curriculum_order,
+    random_order,
+    reshuffled,
+)
 from curricle.recipes.specs.curricula import GrowingPool, Oversampled, Precomputed, Stages
 from curricle.tasks.order import OrderStep, RandomOrderStep
 from curricle.tasks.session import Session
@@ -84,12 +90,16 @@ class CurriculumOrderStep(OrderStep):
     def check(self, dataset: Path) -> None:
         """Raise InputError if there are too few samples for it in the dataset in a folder.
 
-        That doesn't depend on the scores: the order is made with any.
+        That doesn't depend on the scores: the order is made with any. How often `oversampled-v`
+        chooses a sample does, so that only a run which no choice could fill is told.
         """
         is_limited = isinstance(self.curriculum, Stages) or self.curriculum.max_repeats is not None
         if not is_limited or self.arm == "reshuffled":
             return
         table = self._table(dataset)
+        if isinstance(self.curriculum, Oversampled):
+            check_epochs(self.curriculum, self.base.count, len(table.pool))
+            return
         curriculum_order(
             self.curriculum,
             table,
