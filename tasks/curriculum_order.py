@@ -18,7 +18,7 @@ from curricle.recipes.ordering import (
     reshuffled,
 )
 from curricle.recipes.specs.curricula import GrowingPool, Oversampled, Precomputed, Stages
-from curricle.tasks.order import OrderStep, RandomOrderStep
+from curricle.tasks.order import CHOSEN, OrderStep, RandomOrderStep
 from curricle.tasks.session import Session
 from curricle.tasks.step import Step
 
@@ -41,6 +41,11 @@ class CurriculumOrderStep(OrderStep):
     def random(self) -> RandomOrderStep:
         """The random order whose domains, seed and pool it takes over."""
         return self.base
+
+    @property
+    def drawing(self) -> str:
+        """As the curriculum says."""
+        return _drawing_of(self.curriculum)
 
     @property
     def name(self) -> str:
@@ -78,8 +83,7 @@ class CurriculumOrderStep(OrderStep):
         )
         order = reshuffled(order, self.base.seed) if self.arm == "reshuffled" else order
         write_order(folder, order)
-        drawing = "with" if self.curriculum.is_with_replacement else "without"
-        return {"drawing": f"{drawing} replacement", **order_facts(order, base, table)}
+        return {"drawing": self.drawing, **order_facts(order, base, table)}
 
     def read_inputs(self, inputs: Mapping[str, Path]) -> tuple[Order, SampleTable]:
         """The random order, and the samples with the scores in `inputs`."""
@@ -122,6 +126,10 @@ class CurriculumOrderStep(OrderStep):
         )
 
 
+def _drawing_of(curriculum: Precomputed) -> str:
+    return f"{'with' if curriculum.is_with_replacement else 'without'} replacement"
+
+
 def order_facts(order: Order, base: Order, table: SampleTable) -> dict[str, Any]:
     """How much an order repeats, how much of it the random one reads too, its domains' shares."""
     reads = np.bincount(order, minlength=len(table.domains))
@@ -151,6 +159,11 @@ class RescoredOrderStep(OrderStep):
     def random(self) -> RandomOrderStep:
         """The random order whose domains, seed and pool it takes over."""
         return self.static.base
+
+    @property
+    def drawing(self) -> str:
+        """As the curriculum says."""
+        return _drawing_of(self.curriculum)
 
     @property
     def name(self) -> str:
@@ -194,7 +207,7 @@ class RescoredOrderStep(OrderStep):
         )
         order = reshuffled(order, self.random.seed) if self.arm == "reshuffled" else order
         write_order(folder, order)
-        return order_facts(order, base, table)
+        return {"drawing": self.drawing, **order_facts(order, base, table)}
 
 
 @dataclass(frozen=True)
@@ -209,6 +222,11 @@ class ReadReshuffledStep(OrderStep):
     def random(self) -> RandomOrderStep:
         """The random order with the same seed."""
         return self.base
+
+    @property
+    def drawing(self) -> str:
+        """That of the run."""
+        return CHOSEN
 
     @property
     def name(self) -> str:
@@ -233,4 +251,4 @@ class ReadReshuffledStep(OrderStep):
         read = read_read(inputs["run"])
         assert read is not None
         write_order(folder, reshuffled(read, self.base.seed))
-        return {"distinct_samples": len(np.unique(read))}
+        return {"drawing": self.drawing, "distinct_samples": len(np.unique(read))}
