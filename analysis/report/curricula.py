@@ -124,7 +124,7 @@ def _reads(content: ReportContent) -> Markup | None:
         Column("Different samples read", hint=seeds),
         Column("Most reads of one sample", hint=seeds),
     ]
-    rows = [
+    rows: list[list[Part | Value]] = [
         [item.arm, item.drawing, _ends(item.distinct_samples), _ends(item.most_reads)]
         for item in content.reads
     ]
