@@ -34,6 +34,19 @@ class ScoredText:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ArmReads:
+    """How an arm's samples are drawn, how many different ones it reads, and one of them at most.
+
+    Both counts are the smallest and the largest over its seeds; None where they aren't known.
+    """
+
+    arm: str
+    drawing: str
+    distinct_samples: tuple[int, int] | None = None
+    most_reads: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class SweepVariant:
     """What another sweep over some of the recipes found, with another family, size or setting.
 
@@ -71,7 +84,8 @@ class ReportContent:
 
     `comparisons` hold each curriculum's arm against the random order and, where asked for, against
     its own controls; `curricula` names the arms that are in question rather than controls, and
-    `transfers` those with given scores, each with one that is else the same and has its own.
+    `transfers` those with given scores, each with one that is else the same and has its own;
+    `reads` tells of all arms what they repeat.
     `by_schedule` compares the curricula with random order under each of several schedules,
     `by_rounding` in bits per byte before and after weights are rounded, `equal_costs` at equal
     cost. `curves` has columns arm, seed, tokens, value (validation loss). `evaluation` are rows of
@@ -104,6 +118,7 @@ class ReportContent:
     by_rounding: Mapping[str, tuple[Comparison, ...]] = field(default_factory=dict)
     curricula: tuple[str, ...] = ()
     transfers: tuple[tuple[str, str], ...] = ()
+    reads: tuple[ArmReads, ...] = ()
     curves: pd.DataFrame | None = None
     evaluation: pd.DataFrame | None = None
     documents: tuple[DocumentComparison, ...] = ()

@@ -16,12 +16,17 @@ a tenth along a cosine, and the growing pool draws with replacement, as in the p
 
 - the share of clean samples among the first half by learnability (expected: 95 % at least),
 - the share of clean samples that RHO-LOSS trains on after the first tenth of its run (likewise),
-- held-out loss of each arm against random order, paired by seed, with a simultaneous interval.
+- held-out loss of each arm against random order, paired by seed, with a simultaneous interval
+  (expected: learnability's below zero).
+
+Exits with 1, and a line that says which, if a share of some seed or the interval isn't as expected.
 """
 
 import argparse
 import json
+import sys
 import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +62,10 @@ WORDS, SUCCESSORS, LENGTH = 128, (0.7, 0.1, 0.1, 0.1), 64
 PAIRS, HELD_OUT, HOLDOUT = 6000, 200, 0.3
 BATCH, STEPS, PROXY_STEPS, OVERSAMPLING = 16, 200, 400, 4
 WARM_UP = 0.1
+# What is expected of both shares of clean samples, in each seed.
+CLEAN = 0.95
+FIRST_HALF = "clean in the first half by learnability"
+CHOSEN = "clean among RHO-LOSS's choices after warm-up"
 CURRICULUM = GrowingPool(start_fraction=0.25, full_at=1.0, drawing="with-replacement")
 # The models that score, and the order that each is trained in.
 SCORERS = ("proxy", "irreducible")
@@ -210,8 +219,8 @@ def run(folder: Path, seeds: int) -> dict[str, Any]:
     ]
     chosen = [_chosen(place, clean[seed]) for seed, place in enumerate(places)]
     return {
-        "clean in the first half by learnability": first,
-        "clean among RHO-LOSS's choices after warm-up": chosen,
+        FIRST_HALF: first,
+        CHOSEN: chosen,
         "losses": losses,
     }
 
@@ -263,16 +272,29 @@ def _chosen(folder: Path, clean: npt.NDArray[np.bool_]) -> float:
 
 
 def _line(item: Comparison) -> str:
-    assert item.low is not None
-    assert item.high is not None
-    return (
-        f"| {item.arm} | {item.control} | {item.difference:+.4f} | "
-        f"{item.low:+.4f} to {item.high:+.4f} | {item.verdict} |"
-    )
+    cells = (item.arm, item.control, f"{item.difference:+.4f}", _interval(item), item.verdict)
+    return f"| {' | '.join(cells)} |"
+
+
+def shortfalls(found: Mapping[str, Any], compared: Sequence[Comparison]) -> Iterator[str]:
+    """What isn't as expected of the shares of clean samples and of learnability's interval."""
+    for name in (FIRST_HALF, CHOSEN):
+        if min(found[name]) < CLEAN:
+            yield f"{name}: {min(found[name]):.1%}, expected {CLEAN:.0%} or more"
+    for item in compared:
+        is_main = (item.arm, item.control) == ("learnability", "random")
+        if is_main and not (item.high is not None and item.high < 0):
+            yield f"learnability against random: {_interval(item)}, expected an interval below zero"
+
+
+def _interval(item: Comparison) -> str:
+    if item.low is None or item.high is None:
+        return "no interval"
+    return f"{item.low:+.4f} to {item.high:+.4f}"
 
 
 def main() -> None:
-    """Parse the command line, run, print."""
+    """Parse the command line, run, print, judge."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -281,16 +303,23 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = run(Path(folder), arguments.seeds)
+    table = pd.DataFrame(found["losses"])
+    pair = ("learnability", "learnability-reshuffled")
+    compared = compare_arms(table, "random", also=[pair])
     if arguments.json:
         print(json.dumps(found))
-        return
-    for name in list(found)[:2]:
+    else:
+        _print(found, table, compared)
+    if missed := list(shortfalls(found, compared)):
+        sys.exit(f"not as expected: {'; '.join(missed)}")
+
+
+def _print(found: Mapping[str, Any], table: pd.DataFrame, compared: Sequence[Comparison]) -> None:
+    for name in (FIRST_HALF, CHOSEN):
         print(f"{name}: {', '.join(f'{share:.1%}' for share in found[name])}")
-    table = pd.DataFrame(found["losses"])
     print(table.pivot_table(index="arm", columns="seed", values="value").round(4).to_string())
     print("| arm | against | difference (nats) | 95 % interval | verdict |\n|---|---|---|---|---|")
-    pair = ("learnability", "learnability-reshuffled")
-    for item in compare_arms(table, "random", also=[pair]):
+    for item in compared:
         print(_line(item))
 
 

@@ -66,7 +66,7 @@ def given_scores(spec: GivenScores, ids: pa.ChunkedArray) -> Values:
             f"scores {spec.scores}: no {spec.column} for {len(missing)} of {len(found)} documents, "
             f"such as {ids[int(missing[0])].as_py()!r}",
             expected="a number for every document that the step sees",
-            fix="score the same documents, or drop those without: missing: drop",
+            fix="score the same documents, or drop those without in a recipe's step: missing: drop",
         )
     return np.asarray(found, dtype=np.float64)
 

@@ -1,7 +1,8 @@
 """What would fail under a study's curricula, told as soon as the datasets are there.
 
 Scores of proxies and a ranking stand between a dataset and the orders made of it, hours perhaps:
-what an order lacks that no score can give it is told before.
+what an order lacks that no score can give it is told before, and so is a table that has no number
+for a document.
 """
 
 from collections.abc import Iterable
@@ -11,6 +12,8 @@ from curricle.core.store import Store
 from curricle.tasks.curriculum_order import CurriculumOrderStep
 from curricle.tasks.given_scores import GivenScoresStep
 from curricle.tasks.plan import StudyPlan
+from curricle.tasks.sample_scores import DocumentColumnStep
+from curricle.tasks.step import with_inputs
 
 
 def check_candidates(plan: StudyPlan, store: Store) -> None:
@@ -50,6 +53,9 @@ def _check(plan: StudyPlan, store: Store, recipe: str) -> None:
     dataset = store.folder(plan.preparation.datasets[recipe].artifact)
     for scored in plan.curricula.proxy_scores(recipe):
         scored.proxy.order.random.check(dataset)
+    for step in with_inputs(plan.curricula.scoring.steps(recipe)):
+        if isinstance(step, DocumentColumnStep):
+            step.check(dataset)
     for run in plan.curricula.target_runs(recipe):
         if isinstance(run.order, CurriculumOrderStep):
             run.order.check(dataset)

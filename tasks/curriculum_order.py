@@ -10,9 +10,15 @@ import numpy.typing as npt
 
 from curricle.core.order_file import Order, blank_order, read_order, read_read, write_order
 from curricle.core.scores_file import column_of, read_scores
-from curricle.recipes.ordering import SampleTable, curriculum_order, random_order, reshuffled
+from curricle.recipes.ordering import (
+    SampleTable,
+    check_epochs,
+    curriculum_order,
+    random_order,
+    reshuffled,
+)
 from curricle.recipes.specs.curricula import GrowingPool, Oversampled, Precomputed, Stages
-from curricle.tasks.order import OrderStep, RandomOrderStep
+from curricle.tasks.order import CHOSEN, OrderStep, RandomOrderStep
 from curricle.tasks.session import Session
 from curricle.tasks.step import Step
 
@@ -35,6 +41,11 @@ class CurriculumOrderStep(OrderStep):
     def random(self) -> RandomOrderStep:
         """The random order whose domains, seed and pool it takes over."""
         return self.base
+
+    @property
+    def drawing(self) -> str:
+        """As the curriculum says."""
+        return _drawing_of(self.curriculum)
 
     @property
     def name(self) -> str:
@@ -72,8 +83,7 @@ class CurriculumOrderStep(OrderStep):
         )
         order = reshuffled(order, self.base.seed) if self.arm == "reshuffled" else order
         write_order(folder, order)
-        drawing = "with" if self.curriculum.is_with_replacement else "without"
-        return {"drawing": f"{drawing} replacement", **order_facts(order, base, table)}
+        return {"drawing": self.drawing, **order_facts(order, base, table)}
 
     def read_inputs(self, inputs: Mapping[str, Path]) -> tuple[Order, SampleTable]:
         """The random order, and the samples with the scores in `inputs`."""
@@ -84,12 +94,16 @@ class CurriculumOrderStep(OrderStep):
     def check(self, dataset: Path) -> None:
         """Raise InputError if there are too few samples for it in the dataset in a folder.
 
-        That doesn't depend on the scores: the order is made with any.
+        That doesn't depend on the scores: the order is made with any. How often `oversampled-v`
+        chooses a sample does, so that only a run which no choice could fill is told.
         """
         is_limited = isinstance(self.curriculum, Stages) or self.curriculum.max_repeats is not None
         if not is_limited or self.arm == "reshuffled":
             return
         table = self._table(dataset)
+        if isinstance(self.curriculum, Oversampled):
+            check_epochs(self.curriculum, self.base.count, len(table.pool))
+            return
         curriculum_order(
             self.curriculum,
             table,
@@ -110,6 +124,10 @@ class CurriculumOrderStep(OrderStep):
             names=tuple(dataset.domains),
             in_pool=in_pool,
         )
+
+
+def _drawing_of(curriculum: Precomputed) -> str:
+    return f"{'with' if curriculum.is_with_replacement else 'without'} replacement"
 
 
 def order_facts(order: Order, base: Order, table: SampleTable) -> dict[str, Any]:
@@ -141,6 +159,11 @@ class RescoredOrderStep(OrderStep):
     def random(self) -> RandomOrderStep:
         """The random order whose domains, seed and pool it takes over."""
         return self.static.base
+
+    @property
+    def drawing(self) -> str:
+        """As the curriculum says."""
+        return _drawing_of(self.curriculum)
 
     @property
     def name(self) -> str:
@@ -184,7 +207,7 @@ class RescoredOrderStep(OrderStep):
         )
         order = reshuffled(order, self.random.seed) if self.arm == "reshuffled" else order
         write_order(folder, order)
-        return order_facts(order, base, table)
+        return {"drawing": self.drawing, **order_facts(order, base, table)}
 
 
 @dataclass(frozen=True)
@@ -199,6 +222,11 @@ class ReadReshuffledStep(OrderStep):
     def random(self) -> RandomOrderStep:
         """The random order with the same seed."""
         return self.base
+
+    @property
+    def drawing(self) -> str:
+        """That of the run."""
+        return CHOSEN
 
     @property
     def name(self) -> str:
@@ -223,4 +251,4 @@ class ReadReshuffledStep(OrderStep):
         read = read_read(inputs["run"])
         assert read is not None
         write_order(folder, reshuffled(read, self.base.seed))
-        return {"distinct_samples": len(np.unique(read))}
+        return {"drawing": self.drawing, "distinct_samples": len(np.unique(read))}

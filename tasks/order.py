@@ -1,10 +1,11 @@
 """Steps that precompute what a run reads, and when."""
 
 import abc
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -51,12 +52,32 @@ class Pool:
         return spec if self.part == "all" else {**spec, "holdout": self.holdout, "seed": self.seed}
 
 
+CHOSEN = "chosen from candidates drawn without replacement"
+"""The drawing of a run that chooses while it trains."""
+
+
+class Repeats(NamedTuple):
+    """An order's different samples, and the reads of the most read one; None where not known."""
+
+    distinct_samples: int | None
+    most_reads: int | None
+
+
 @dataclass(frozen=True)
 class OrderStep(Step):
     """Base of the orders: one for each run's seed."""
 
     kind: ClassVar[str] = "order"
     verb: ClassVar[str] = "order"
+
+    @property
+    def drawing(self) -> str:
+        """Whether a sample may be drawn again while others haven't been read."""
+        return "without replacement"
+
+    def repeats(self, facts: Mapping[str, Any]) -> Repeats:
+        """What it repeats, by its record's facts."""
+        return Repeats(facts.get("distinct_samples"), facts.get("most_reads_of_a_sample"))
 
     @property
     def label(self) -> str:
@@ -108,10 +129,18 @@ class RandomOrderStep(OrderStep):
         dataset, samples = self.pool.open(inputs["dataset"])
         if self.mix is None:
             write_order(folder, random_order(samples, self.count, self.seed))
-            return {"epochs": self.count / len(samples)}
+            return {"drawing": self.drawing, "epochs": self.count / len(samples)}
         by_domain = self._by_domain(dataset, samples)
         write_order(folder, mixed_order(by_domain, self.mix, self.count, self.seed))
-        return {"epochs": self.count / sum(len(by_domain[name]) for name in self.mix)}
+        epochs = self.count / sum(len(by_domain[name]) for name in self.mix)
+        return {"drawing": self.drawing, "epochs": epochs}
+
+    def repeats(self, facts: Mapping[str, Any]) -> Repeats:
+        """By its epochs; with a mix those differ by domain, and nothing is known."""
+        if self.mix is not None:
+            return Repeats(None, None)
+        epochs = facts["epochs"]
+        return Repeats(round(self.count / max(epochs, 1)), math.ceil(epochs))
 
     def check(self, folder: Path) -> None:
         """Raise InputError if a domain of the mix has no samples in the dataset in a folder."""

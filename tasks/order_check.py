@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from curricle.analysis.formatting import counted
 from curricle.core.errors import InputError, IntegrityError
 from curricle.core.order_file import Order, batch_at, read_order, read_read
 from curricle.core.read_digest import START, next_digest
@@ -17,6 +18,7 @@ from curricle.core.token_dataset import TokenDataset
 from curricle.core.tokenizer_file import load_tokenizer
 from curricle.models.metrics_log import METRICS
 from curricle.recipes.tokenizing import decode
+from curricle.tasks.order import CHOSEN
 
 SHOWN_CHARACTERS, SHOWN_SAMPLES = 160, 4
 
@@ -27,7 +29,8 @@ class OrderCheck:
 
     `points` are the logged digests, `first_difference` the tokens after which the first one differs
     from the order's (None: all agree). `proved_steps` are the steps up to the last digest before
-    that: each digest stands for all batches up to it. `shares` are the domains' shares of each
+    that: each digest stands for all batches up to it. `drawing` says whether samples were drawn
+    with replacement (None: the order's record doesn't). `shares` are the domains' shares of each
     quarter of the run, `first` and `last` the texts of some samples of the first and last batch.
     """
 
@@ -36,6 +39,8 @@ class OrderCheck:
     steps: int
     samples: int
     distinct_samples: int
+    most_reads_of_a_sample: int
+    drawing: str | None
     points: int
     proved_steps: int
     first_difference: int | None
@@ -62,7 +67,8 @@ def check_order(store: Store, run: Artifact, tokenizer: Artifact) -> OrderCheck:
     inputs = {role: _artifact(key) for role, key in record["inputs"].items()}
     spec = record["spec"]
     dataset = TokenDataset(store.folder(inputs["dataset"]), spec["model"]["sequence_length"])
-    order = _order_of(store, run, inputs["order"], len(dataset), spec)
+    chosen = read_read(store.folder(run))
+    order = _order_of(store, run, inputs["order"], len(dataset), spec, chosen)
     logged = _logged(store.folder(run) / METRICS)
     replayed = _replayed(dataset, order, spec["batch_size"], spec["steps"])
     per_step = spec["batch_size"] * dataset.sequence_length
@@ -80,6 +86,8 @@ def check_order(store: Store, run: Artifact, tokenizer: Artifact) -> OrderCheck:
         steps=spec["steps"],
         samples=len(order),
         distinct_samples=len(np.unique(order)),
+        most_reads_of_a_sample=int(np.bincount(order).max()),
+        drawing=CHOSEN if chosen is not None else store.facts(inputs["order"]).get("drawing"),
         points=len(logged),
         proved_steps=max((tokens // per_step for tokens, _ in agreeing), default=0),
         first_difference=logged[len(agreeing)][0] if len(agreeing) < len(logged) else None,
@@ -92,9 +100,12 @@ def check_order(store: Store, run: Artifact, tokenizer: Artifact) -> OrderCheck:
 def render_check(check: OrderCheck) -> str:
     """The check for the terminal."""
     samples = f"{check.samples:,} samples, {check.distinct_samples:,} of them different"
+    most = f"no sample read more than {counted(check.most_reads_of_a_sample, 'time')}"
+    drawing = check.drawing or "not stated in the order's record"
     lines = [
         f"run    {check.run}",
         f"order  {check.order}: {check.steps:,} steps, {samples}",
+        f"drawn  {drawing}; {most}",
         _verdict(check),
         "",
         "domains by quarter of the run",
@@ -155,14 +166,18 @@ def _shares(dataset: TokenDataset, order: Order) -> list[dict[str, float]]:
 
 
 def _order_of(
-    store: Store, run: Artifact, order: Artifact, samples: int, spec: dict[str, Any]
+    store: Store,
+    run: Artifact,
+    order: Artifact,
+    samples: int,
+    spec: dict[str, Any],
+    chosen: Order | None,
 ) -> Order:
-    """What a run should have read: its order, or what it noted of its choice among that.
+    """What a run should have read: its order, or what it noted as `chosen` among that.
 
     Raises IntegrityError if it notes samples that weren't candidates at that step.
     """
     named = read_order(store.folder(order), samples)
-    chosen = read_read(store.folder(run))
     if chosen is None:
         return named
     candidates = named.reshape(spec["steps"], -1)

@@ -31,6 +31,7 @@ from curricle.core.store import Store
 from curricle.core.token_dataset import read_manifest
 from curricle.recipes.specs.curricula import transfers_of
 from curricle.recipes.study import Study
+from curricle.tasks.arm_reads import arm_reads
 from curricle.tasks.comparisons import (
     by_rounding,
     by_schedule,
@@ -56,7 +57,7 @@ class ReportStep(Step):
 
     kind: ClassVar[str] = "report"
     verb: ClassVar[str] = "write report"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     plan: StudyPlan
     needs: tuple[Step, ...]
 
@@ -148,6 +149,7 @@ def gather(plan: StudyPlan, store: Store, *, ended: bool | None = None) -> Repor
         by_rounding=by_rounding(plan, targets),
         curricula=tuple(labels),
         transfers=transfers_of(plan.study.curricula),
+        reads=arm_reads(plan, store, decision.best),
         curves=_curves(plan, store, decision.best),
         evaluation=targets if len(targets) else None,
         documents=_documents(plan, store, decision.best),

@@ -154,16 +154,28 @@ class DocumentColumnStep(Step):
     ) -> Mapping[str, Any]:
         """Write the scores."""
         del session
-        table = pq.read_table(inputs["dataset"] / DOCUMENTS, columns=["id", "tokens"])
-        if self.given is None:
-            values = table["tokens"].to_numpy().astype(np.float64)
-        else:
-            values = given_scores(self.given, table["id"])
-        by_id = dict(zip(table["id"].to_pylist(), values.tolist(), strict=True))
+        by_id = self._by_id(inputs["dataset"])
         means = sample_means(inputs["dataset"], self.sequence_length, by_id)
         domains = _domains(inputs["dataset"], self.sequence_length)
         write_scores(folder, domains, {column_of(self.score): means})
         return {"samples": len(means), "flops": 0}
+
+    def check(self, dataset: Path) -> None:
+        """Raise InputError unless the table has a number for each document of a dataset's folder.
+
+        A length needs no table.
+        """
+        if self.given is not None:
+            self._by_id(dataset)
+
+    def _by_id(self, dataset: Path) -> dict[str, float]:
+        """The number of each document in a dataset's folder."""
+        table = pq.read_table(dataset / DOCUMENTS, columns=["id", "tokens"])
+        if self.given is None:
+            values = table["tokens"].to_numpy().astype(np.float64)
+        else:
+            values = given_scores(self.given, table["id"])
+        return dict(zip(table["id"].to_pylist(), values.tolist(), strict=True))
 
 
 @dataclass(frozen=True)

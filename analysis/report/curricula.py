@@ -39,7 +39,7 @@ def curricula_section(content: ReportContent) -> Markup | None:
                 f"Per domain; what is bold holds jointly over all domains and arms at {level}.",
             )
         )
-    parts += [_curves(content), *_charges(content), *_selections(content)]
+    parts += [_reads(content), _curves(content), *_charges(content), *_selections(content)]
     parts += [_equal_costs(content), _each(content, content.by_schedule, "Schedule")]
     parts.append(
         _each(content, content.by_rounding, "Weights", mean="Bits per byte", unit="bits per byte")
@@ -114,6 +114,30 @@ def _control(content: ReportContent, item: Comparison) -> str:
     """The arm compared with, and that it has its own scores where the other's are given."""
     own = content.is_transfer(item)
     return f"{item.control} (with given scores against its own)" if own else item.control
+
+
+def _reads(content: ReportContent) -> Markup | None:
+    """Whether samples are drawn with replacement, and what is repeated."""
+    if not content.reads:
+        return None
+    seeds = "the smallest and the largest of the seeds; empty where it isn't known"
+    columns = [
+        Column("Curriculum", numeric=False),
+        Column("Samples drawn", numeric=False),
+        Column("Different samples read", hint=seeds),
+        Column("Most reads of one sample", hint=seeds),
+    ]
+    rows: list[list[Part | Value]] = [
+        [item.arm, item.drawing, _ends(item.distinct_samples), _ends(item.most_reads)]
+        for item in content.reads
+    ]
+    return markup.table(columns, rows)
+
+
+def _ends(counts: tuple[int, int] | None) -> Value:
+    if counts is None:
+        return Value("", None)
+    return Value(formatting.span(*counts, "–"), counts[0])
 
 
 def _curves(content: ReportContent) -> Markup | None:

@@ -108,7 +108,7 @@ def curriculum_order(
         case Oversampled():
             return _oversampled(curriculum, table, len(base), batch_size, seed, out)
         case _:
-            _check_epochs(curriculum, len(base), int(np.count_nonzero(table.in_pool)))
+            check_epochs(curriculum, len(base), int(np.count_nonzero(table.in_pool)))
             return _arranged(curriculum, table, base, seed, out)
 
 
@@ -162,7 +162,7 @@ def _oversampled(
     All candidates are in memory, 8 bytes each; the choice takes `CHOSEN_AT_ONCE` of them in turn.
     """
     factor, steps = curriculum.oversampling, count // batch_size
-    _check_epochs(curriculum, count * factor, int(np.count_nonzero(table.in_pool)))
+    check_epochs(curriculum, steps * batch_size, int(np.count_nonzero(table.in_pool)))
     candidates = random_order(table.pool, count * factor, seed)
     rows = candidates[: steps * batch_size * factor].reshape(steps, batch_size * factor)
     percentiles = rising_and_falling(np.arange(steps) / steps, curriculum.turn)
@@ -174,6 +174,7 @@ def _oversampled(
         chosen = arrangements.nearest_to_percentile(table.scores[part], here, batch_size)
         ids = np.take_along_axis(part, chosen, axis=1).reshape(-1)
         filled[start * batch_size : start * batch_size + len(ids)] = ids
+    _check_reads(curriculum, filled)
     return filled
 
 
@@ -215,7 +216,20 @@ def _staged(
     )
 
 
-def _check_epochs(curriculum: Precomputed, count: int, pool: int) -> None:
+def _check_reads(curriculum: Precomputed, order: Order) -> None:
+    if curriculum.max_repeats is None:
+        return
+    reads = np.bincount(order)
+    if (most := int(reads.max())) > curriculum.max_repeats:
+        raise InputError(
+            f"sample {reads.argmax()}: chosen {most} times",
+            expected=f"at most max_repeats, {curriculum.max_repeats}",
+            fix="raise max_repeats, give the recipe more text, or shorten the run",
+        )
+
+
+def check_epochs(curriculum: Precomputed, count: int, pool: int) -> None:
+    """Raise InputError if `count` reads of a pool's samples are over its cap by any scores."""
     epochs = -(-count // pool)
     if curriculum.max_repeats is not None and epochs > curriculum.max_repeats:
         raise InputError(

@@ -7,7 +7,7 @@ rank inside each domain (`within: domain`) or over all (`within: all`).
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from curricle.recipes.specs.base import (
     Fraction,
@@ -165,15 +165,29 @@ class Stages(_Drawn):
     stages: tuple[Stage, ...] = Field(min_length=1)
 
 
+IRREDUCIBLE = "irreducible-loss"
+
+
+def _irreducible(score: str) -> str:
+    if score.partition("@")[0] != IRREDUCIBLE:
+        refuse(
+            f"rho-loss with score {score!r}",
+            f"{IRREDUCIBLE}, or {IRREDUCIBLE}@PROXY with one of scoring.proxies",
+            "choose one of these",
+        )
+    return score
+
+
 class RhoLoss(_Arms):
     """Chosen while training: the largest loss now minus irreducible loss (arXiv 2206.07137).
 
-    Of `oversampling` batches one is kept at each step. The irreducible loss is the scoring proxy's.
+    Of `oversampling` batches one is kept at each step. The irreducible loss is the scoring proxy's,
+    or that of one of `scoring.proxies`: `irreducible-loss@PROXY`.
     """
 
     pacing: Literal["rho-loss"]
     oversampling: Annotated[int, Field(ge=2)] = 10
-    score: Literal["irreducible-loss"] = "irreducible-loss"
+    score: Annotated[str, AfterValidator(_irreducible)] = IRREDUCIBLE
     scores: str | None = None
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from curricle.analysis.accuracies import accuracy_table
 from curricle.analysis.comparison import compare_arms
-from curricle.analysis.content import ReportContent, ScoredText, SweepVariant
+from curricle.analysis.content import ArmReads, ReportContent, ScoredText, SweepVariant
 from curricle.analysis.cost_matching import compare_at_equal_cost
 from curricle.analysis.costs import costs_of, scoring_charge
 from curricle.analysis.documents import DocumentComparison, compare_documents
@@ -285,6 +285,14 @@ def make_content(recipes: dict[str, tuple[float, float]] = RECIPES) -> ReportCon
             factor=1.5,
         ),
         curricula=("learnability",),
+        reads=(
+            ArmReads(
+                arm="learnability",
+                drawing="with replacement",
+                distinct_samples=(311, 318),
+                most_reads=(7, 7),
+            ),
+        ),
         curves=_curves(),
         evaluation=results[results["stage"] == "target"],
         documents=_documents(),

@@ -79,6 +79,8 @@ def test_every_section_is_there(content: ReportContent) -> None:
         "Variants of the proxy",
         "pythia, 1e-4 → tiny rate 1e-4",
         "Curricula",
+        "with replacement",
+        "311–318",
         "Perplexity",
         "Bits per byte",
         "Always giving the same letter",

@@ -1,13 +1,10 @@
 """The random-feature case: its closed forms against gradient descent step by step."""
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from tests.benchmarks.scripts import loaded
 
 if TYPE_CHECKING:
     from benchmarks.random_features import Quadratic
@@ -15,18 +12,7 @@ if TYPE_CHECKING:
     Studied = tuple[list[Quadratic], Quadratic]
 
 
-def loaded(path: Path) -> ModuleType:
-    """A script as a module; its folder isn't on the path, lest the layers beside it be."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-script = loaded(Path(__file__).parents[2] / "benchmarks" / "random_features.py")
+script = loaded("random_features.py")
 KIND = script.KINDS["labels replaced, inputs differ"]
 
 

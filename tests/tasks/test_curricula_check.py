@@ -1,13 +1,17 @@
 """What can't be read under a curriculum is told before anything is trained."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from tests.conftest import Curricle
 from tests.recipes.made_up import prose
 from tests.tasks.making import make
 
@@ -127,6 +131,66 @@ def test_given_scores_of_too_few_samples_are_told_once_the_dataset_is_there(
     given = _plan(tiny_study, f"{{score: mtld, scores: {address}}}")
     with pytest.raises(InputError, match=r"2 samples, expected the \d+ samples of dataset"):
         check_candidates(given, store)
+
+
+def _by_a_table(
+    tiny_study: Path, store: Store, lacks: str, curriculum: str, *overrides: str
+) -> list[str]:
+    """Settings of a study by a table that lacks the second document, its number, or nothing."""
+    plan = _prepared(_plan(tiny_study, "{}"), store)
+    dataset = store.folder(plan.preparation.datasets["untouched"].artifact)
+    ids = pq.read_table(dataset / "documents.parquet")["id"].to_pylist()
+    numbers = {name: float(place) for place, name in enumerate(ids)}
+    if lacks == "row":
+        del numbers[ids[1]]
+    elif lacks == "number":
+        numbers[ids[1]] = math.nan
+    table = tiny_study.parent / "quality.parquet"
+    pq.write_table(pa.table({"id": list(numbers), "q": list(numbers.values())}), table)
+    return [
+        *_settings(tiny_study, curriculum),
+        f"scoring.columns={{quality: {{scores: {table}, column: q}}}}",
+        "scoring.combinations={both: {quality: 1, length: 1}}",
+        *overrides,
+    ]
+
+
+@pytest.mark.parametrize("lacks", ["row", "number"])
+@pytest.mark.parametrize(
+    ("curriculum", "compare"), [("quality", "length"), ("both", "length"), ("length", "quality")]
+)
+def test_a_table_that_lacks_a_document_is_told_once_datasets_are_there(
+    tiny_study: Path, store: Store, lacks: str, curriculum: str, compare: str
+) -> None:
+    ranked, compared = f"{{score: {curriculum}}}", f"scoring.compare=[{compare}]"
+    settings = _by_a_table(tiny_study, store, lacks, ranked, compared)
+    plan = StudyPlan(load_study(str(tiny_study), settings))
+    message = (
+        r"recipe untouched: scores .*: no q for 1 of \d+ documents.*in a recipe's step: missing"
+    )
+    with pytest.raises(InputError, match=message):
+        check_recipe(plan, store, "untouched")
+
+
+@pytest.mark.parametrize(("lacks", "curriculum"), [("", "both"), ("row", "length")])
+def test_a_table_of_all_documents_is_fine_and_one_that_is_not_wanted(
+    tiny_study: Path, store: Store, lacks: str, curriculum: str
+) -> None:
+    settings = _by_a_table(tiny_study, store, lacks, f"{{score: {curriculum}}}")
+    check_recipe(StudyPlan(load_study(str(tiny_study), settings)), store, "untouched")
+
+
+def test_a_run_ends_over_a_table_before_anything_is_trained(
+    tiny_study: Path, store: Store, curricle: Curricle
+) -> None:
+    recipes = "{untouched: {}, letters: {role: bad-control, steps: [{step: shuffle-letters}]}}"
+    more = (f"recipes={recipes}", f"store={store.root}")
+    settings = _by_a_table(tiny_study, store, "number", "{score: quality}", *more)
+    arguments = [word for setting in settings for word in ("--set", setting)]
+    done = curricle("run", str(tiny_study), *arguments)
+    assert done.returncode == 2
+    assert "no q for 1 of" in done.stderr
+    assert not list(store.artifacts("checkpoint"))
 
 
 def _by_a_proxy(plan: StudyPlan, store: Store) -> str:

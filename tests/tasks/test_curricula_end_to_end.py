@@ -98,6 +98,34 @@ def test_every_arm_has_read_what_it_says(made: tuple[StudyPlan, Store], arm: str
     assert check.points == 4
 
 
+def test_the_report_says_how_samples_are_drawn_and_what_is_repeated(
+    made: tuple[StudyPlan, Store],
+) -> None:
+    plan, store = made
+    content = gather(plan, store)
+    reads = {item.arm: item for item in content.reads}
+    arms = {run.curriculum for run in plan.curricula.target_runs("untouched")}
+    assert set(reads) == arms
+    for arm, item in reads.items():
+        run = _run(plan, arm)
+        if run.training.selection is not None:
+            assert item.drawing == "chosen from candidates drawn without replacement"
+            assert item.distinct_samples is None
+            continue
+        counts = np.bincount(read_order(store.folder(run.order.artifact), 10**6))
+        distinct = int(np.count_nonzero(counts))
+        assert item.distinct_samples == (distinct, distinct)
+        most = int(counts.max())
+        known = None if arm in ("rho-reshuffled", "online-reshuffled") else (most, most)
+        assert item.most_reads == known
+        assert store.facts(run.order.artifact)["drawing"] == item.drawing
+    assert reads["aged"].drawing == reads["random"].drawing == "without replacement"
+    page = render_report(content)
+    assert page.count("chosen from candidates drawn without replacement") == 6
+    rho = check_order(store, _run(plan, "rho").artifact, plan.preparation.tokenizer.artifact)
+    assert rho.drawing == "chosen from candidates drawn without replacement"
+
+
 def test_scores_are_judged_and_arms_compared(made: tuple[StudyPlan, Store]) -> None:
     plan, store = made
     scored = scored_samples(plan, store, "untouched")

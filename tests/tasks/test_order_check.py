@@ -1,6 +1,8 @@
 """A run's log proves what it read, and a log of another order doesn't."""
 
 import json
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +51,16 @@ def test_the_log_is_proved_and_batches_are_shown(trained: tuple[Store, Artifact]
         in printed.output
     )
     assert "last batch" in printed.output
+    assert re.search(
+        r"drawn  without replacement; no sample read more than \d+ time", printed.output
+    )
     found = CliRunner().invoke(commands, ["verify-order", _checkpoint(trained), "--json"])
     plain = json.loads(found.output)
     assert plain["first_difference"] is None
     assert plain["is_proved"]
+    assert plain["drawing"] == "without replacement"
+    reads = plain["samples"] / plain["distinct_samples"]
+    assert plain["most_reads_of_a_sample"] == math.ceil(reads)
     assert plain["shares"] == [{"mine": 1.0}] * 4
     assert all(text.strip() for text in (*plain["first"], *plain["last"]))
 

@@ -13,7 +13,7 @@ from tests.tasks.making import make
 
 from curricle.analysis.score_summary import render_scores
 from curricle.core.errors import InputError
-from curricle.core.order_file import read_order
+from curricle.core.order_file import read_order, read_read
 from curricle.core.scores_file import read_scores
 from curricle.core.store import Store
 from curricle.recipes.loading import load_study
@@ -188,6 +188,35 @@ def test_a_curriculum_is_charged_the_proxies_it_ranks_by(made: tuple[StudyPlan, 
     assert charges["mixed"] > charges["own"]
 
 
+def test_rho_loss_may_subtract_the_loss_of_a_specialised_reference(
+    made: tuple[StudyPlan, Store],
+) -> None:
+    _, store = made
+    rho = "{rho: {pacing: rho-loss, oversampling: 2, score: irreducible-loss@expert}}"
+    plan = _plan(Path(store.root).parent, f"curricula={rho}", "scoring.compare=[]")
+    proxies = [step.proxy.variant for step in plan.curricula.proxy_scores("untouched")]
+    assert proxies == ["expert"] * 3
+    runs = plan.curricula.target_runs("untouched")
+    run = next(run for run in runs if run.curriculum == "rho" and run.training.seed == 0)
+    assert run.irreducible is not None
+    assert run.irreducible.artifact == _scores(plan, "expert").artifact
+    make(store, [run])
+    chosen = read_read(store.folder(run.artifact))
+    assert chosen is not None
+    assert len(chosen) == run.training.steps * run.training.batch_size
+    found = charges_of(plan, store, collect_results(plan, store), "untouched")["charges"]
+    charges = {item.curriculum: item.scoring_flops for item in found}
+    assert charges == {"rho": pytest.approx(_spent(plan, store, "expert"))}
+
+
+def test_what_rho_loss_subtracts_by_default_has_the_name_it_had(tmp_path: Path) -> None:
+    plan = _plan(tmp_path, "curricula={rho: {pacing: rho-loss}}")
+    assert plan.study.curricula["rho"].model_dump()["score"] == "irreducible-loss"
+    runs = plan.curricula.target_runs("untouched")
+    used = {run.irreducible.artifact for run in runs if run.irreducible is not None}
+    assert used == {_scores(plan, "", seed).artifact for seed in range(3)}
+
+
 @pytest.mark.parametrize(("holdout", "is_disjoint"), [(0.3, True), (0.2, False)])
 def test_a_combination_given_to_another_study_keeps_its_proxies_holdout_and_cost(
     made: tuple[StudyPlan, Store], holdout: float, is_disjoint: bool
@@ -228,6 +257,14 @@ def test_a_mix_without_samples_is_told_before_training(tmp_path: Path) -> None:
     [
         ("curricula.x={score: learnability@x}", "score 'learnability@x', expected one of"),
         ("curricula.x={score: mtld@wide}", "score 'mtld@wide', expected one of"),
+        (
+            "curricula.x={pacing: rho-loss, score: final-loss@wide}",
+            "rho-loss with score 'final-loss@wide', expected irreducible-loss, or irred",
+        ),
+        (
+            "curricula.x={pacing: rho-loss, score: irreducible-loss@x}",
+            "score 'irreducible-loss@x', expected one of",
+        ),
         ("scoring.compare=[learnability@x]", "score 'learnability@x', expected one of"),
         ("scoring.combinations.both={late-loss@x: 1}", "both: score 'late-loss@x', expected"),
         (

@@ -195,6 +195,27 @@ def test_repeats_beyond_the_cap_are_refused(pacing: str) -> None:
         order_of(spec(pacing, max_repeats=1), 500)
 
 
+def test_an_oversampled_order_is_capped_by_what_it_chooses() -> None:
+    """Of 480 candidates, two epochs of the pool, it reads 96, and few of them twice."""
+    order = order_of(spec("oversampled-v", oversampling=5))
+    most = np.bincount(order).max()
+    assert most == 2
+    capped = spec("oversampled-v", oversampling=5, max_repeats=2)
+    np.testing.assert_array_equal(order_of(capped), order)
+    with pytest.raises(InputError, match="chosen 2 times, expected at most max_repeats, 1"):
+        order_of(spec("oversampled-v", oversampling=5, max_repeats=1))
+    with pytest.raises(InputError, match="248 samples out of a pool of 240: 2 epochs, expected"):
+        order_of(spec("oversampled-v", max_repeats=1), 248)
+
+
+def test_candidates_of_more_epochs_than_are_read_are_no_repeats() -> None:
+    """Candidates come from three epochs, of which no sample is chosen more than twice."""
+    free = order_of(spec("oversampled-v", oversampling=6))
+    assert np.bincount(free).max() < -(-6 * 96 // len(POOL))
+    capped = spec("oversampled-v", oversampling=6, max_repeats=int(np.bincount(free).max()))
+    np.testing.assert_array_equal(order_of(capped), free)
+
+
 def test_scores_of_another_number_of_samples_are_refused() -> None:
     with pytest.raises(InputError, match="299 scores for 300 samples"):
         replace(TABLE, scores=SCORES[1:])
