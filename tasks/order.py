@@ -107,8 +107,7 @@ class RandomOrderStep(OrderStep):
         del session
         dataset, samples = self.pool.open(inputs["dataset"])
         if self.mix is None:
-            out = blank_order(folder, self.count)
-            write_order(folder, random_order(samples, self.count, self.seed, out))
+            write_order(folder, random_order(samples, self.count, self.seed))
             return {"epochs": self.count / len(samples)}
         by_domain = self._by_domain(dataset, samples)
         write_order(folder, mixed_order(by_domain, self.mix, self.count, self.seed))
