@@ -1,5 +1,6 @@
 """Steps that precompute what a run reads under a curriculum, and under its controls."""
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from curricle.recipes.ordering import (
     random_order,
     reshuffled,
 )
+from curricle.recipes.ordering.blocks import blocks
 from curricle.recipes.specs.curricula import GrowingPool, Oversampled, Precomputed, Stages
 from curricle.tasks.order import CHOSEN, OrderStep, RandomOrderStep
 from curricle.tasks.session import Session
@@ -71,7 +73,7 @@ class CurriculumOrderStep(OrderStep):
     ) -> Mapping[str, Any]:
         """Write `order.npy`; the reshuffled control is the curriculum's own order, permuted."""
         del session
-        base, table = self.read_inputs(inputs)
+        base, table = self.read_inputs(inputs, folder)
         order = curriculum_order(
             self.curriculum,
             table,
@@ -81,13 +83,17 @@ class CurriculumOrderStep(OrderStep):
             anti=self.arm == "anti",
             out=blank_order(folder, len(base)),
         )
-        order = reshuffled(order, self.base.seed) if self.arm == "reshuffled" else order
+        order = reshuffled(order, self.base.seed, order) if self.arm == "reshuffled" else order
         write_order(folder, order)
         return {"drawing": self.drawing, **order_facts(order, base, table)}
 
-    def read_inputs(self, inputs: Mapping[str, Path]) -> tuple[Order, SampleTable]:
-        """The random order, and the samples with the scores in `inputs`."""
-        scores = read_scores(inputs["scores"], column_of(self.curriculum.score))
+    def read_inputs(self, inputs: Mapping[str, Path], folder: Path) -> tuple[Order, SampleTable]:
+        """The random order and the samples with the scores in `inputs`, both in mapped files.
+
+        That of the scores is in `folder`, without a name.
+        """
+        column = column_of(self.curriculum.score)
+        scores = read_scores(inputs["scores"], column, mapped_in=folder)
         table = self._table(inputs["dataset"], scores)
         return read_order(inputs["base"], len(table.domains), mapped=True), table
 
@@ -104,14 +110,16 @@ class CurriculumOrderStep(OrderStep):
         if isinstance(self.curriculum, Oversampled):
             check_epochs(self.curriculum, self.base.count, len(table.pool))
             return
-        curriculum_order(
-            self.curriculum,
-            table,
-            random_order(table.pool, self.base.count, self.base.seed),
-            batch_size=self.batch_size,
-            seed=self.base.seed,
-            anti=self.arm == "anti",
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            base = blank_order(Path(folder), self.base.count)
+            curriculum_order(
+                self.curriculum,
+                table,
+                random_order(table.pool, self.base.count, self.base.seed, base),
+                batch_size=self.batch_size,
+                seed=self.base.seed,
+                anti=self.arm == "anti",
+            )
 
     def _table(self, folder: Path, scores: npt.NDArray[np.float64] | None = None) -> SampleTable:
         dataset, pool = self.base.pool.open(folder)
@@ -135,12 +143,15 @@ def order_facts(order: Order, base: Order, table: SampleTable) -> dict[str, Any]
     reads = np.bincount(order, minlength=len(table.domains))
     in_base = np.zeros(len(table.domains), dtype=bool)
     in_base[base] = True
-    by_domain = np.bincount(table.domains[order], minlength=len(table.names)) / len(order)
+    by_domain, shared = np.zeros(len(table.names), dtype=np.int64), 0
+    for block in blocks(len(order)):
+        by_domain += np.bincount(table.domains[order[block]], minlength=len(table.names))
+        shared += int(np.count_nonzero(in_base[order[block]]))
     return {
         "distinct_samples": int(np.count_nonzero(reads)),
         "most_reads_of_a_sample": int(reads.max()),
-        "share_also_in_random": float(in_base[order].mean()),
-        "domain_shares": dict(zip(table.names, by_domain.tolist(), strict=True)),
+        "share_also_in_random": shared / len(order),
+        "domain_shares": dict(zip(table.names, (by_domain / len(order)).tolist(), strict=True)),
     }
 
 
@@ -195,7 +206,7 @@ class RescoredOrderStep(OrderStep):
     ) -> Mapping[str, Any]:
         """Write `order.npy`; the reshuffled control is the curriculum's own order, permuted."""
         del session
-        base, table = self.static.read_inputs(inputs)
+        base, table = self.static.read_inputs(inputs, folder)
         order = curriculum_order(
             self.curriculum,
             table,
@@ -203,9 +214,10 @@ class RescoredOrderStep(OrderStep):
             batch_size=self.static.batch_size,
             seed=self.random.seed,
             anti=self.arm == "anti",
-            already=read_order(inputs["static"], len(table.domains))[: self.begun],
+            already=read_order(inputs["static"], len(table.domains), mapped=True)[: self.begun],
+            out=blank_order(folder, len(base)),
         )
-        order = reshuffled(order, self.random.seed) if self.arm == "reshuffled" else order
+        order = reshuffled(order, self.random.seed, order) if self.arm == "reshuffled" else order
         write_order(folder, order)
         return {"drawing": self.drawing, **order_facts(order, base, table)}
 

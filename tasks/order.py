@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from curricle.core.order_file import read_order, write_order
+from curricle.core.order_file import blank_order, read_order, write_order
 from curricle.core.scores_file import read_scores
 from curricle.core.token_dataset import TokenDataset
 from curricle.recipes.ordering import (
@@ -188,6 +188,8 @@ class SortedOrderStep(OrderStep):
     def build(self, session: Session, inputs: Mapping[str, Path], folder: Path) -> None:
         """Write `order.npy`."""
         del session
-        scores = read_scores(inputs["scores"], self.order.column)
-        base = read_order(inputs["base"], len(scores))
-        write_order(folder, sorted_order(base, scores, self.order.direction, self.order.folds))
+        scores = read_scores(inputs["scores"], self.order.column, mapped_in=folder)
+        base = read_order(inputs["base"], len(scores), mapped=True)
+        out = blank_order(folder, len(base))
+        order = sorted_order(base, scores, self.order.direction, self.order.folds, out)
+        write_order(folder, order)

@@ -1,5 +1,6 @@
 """From a curriculum's settings to an order: the one place that knows all kinds of pacing."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,8 +11,10 @@ from curricle.core.order_file import Order
 from curricle.core.pacing import rising_and_falling
 from curricle.core.seeds import generator
 from curricle.recipes.ordering import arrangements
+from curricle.recipes.ordering.blocks import fill
+from curricle.recipes.ordering.drawing import Ranks
 from curricle.recipes.ordering.growing_pool import growing_pool_order, ranked_members
-from curricle.recipes.ordering.random_orders import random_order
+from curricle.recipes.ordering.random_orders import random_epochs
 from curricle.recipes.ordering.stages import RankedPool, StagePlan, staged_order
 from curricle.recipes.specs.curricula import (
     Bucketed,
@@ -83,8 +86,6 @@ def curriculum_order(
     is given, such as a mapped file. Pure: the same arguments give the same order.
     """
     upside_down = (curriculum.direction == "ascending") != anti
-    if upside_down and not isinstance(curriculum, Stages | GrowingPool):
-        table = replace(table, scores=-table.scores)
     if curriculum.within == "all":
         table = table.of_one_domain
     match curriculum:
@@ -106,17 +107,17 @@ def curriculum_order(
         case Stages():
             return _staged(curriculum, table, len(base), seed, anti, out)
         case Oversampled():
-            return _oversampled(curriculum, table, len(base), batch_size, seed, out)
+            return _oversampled(curriculum, table, len(base), batch_size, seed, upside_down, out)
         case _:
             check_epochs(curriculum, len(base), int(np.count_nonzero(table.in_pool)))
-            return _arranged(curriculum, table, base, seed, out)
+            return _arranged(curriculum, table, base, seed, upside_down, out)
 
 
 def _reading_places(
     curriculum: Arrangement,
-    falling: arrangements.Places,
+    falling: Ranks,
     draw: np.random.Generator,
-) -> arrangements.Places:
+) -> Ranks:
     match curriculum:
         case Sorted():
             return falling
@@ -135,17 +136,19 @@ def _arranged(
     table: SampleTable,
     base: Order,
     seed: int,
+    lowest_first: bool,
     out: Order | None,
 ) -> Order:
     """Each domain's samples of the random order, arranged among that domain's positions."""
     filled = np.empty(len(base), dtype=np.int64) if out is None else out
+    # A domain's keys give way to its samples; those of the other domains are left as they are.
+    keys = arrangements.keys_in(filled, table.scores, base)
     of_positions = table.domains[base]
     for domain in np.unique(of_positions):
         here = of_positions == domain
-        samples = base[here]
-        falling = arrangements.falling_places(table.scores[samples])
+        falling = ranked_members(keys, here, lowest_first=lowest_first)
         draw = generator(seed, "arrangement", int(domain))
-        filled[here] = samples[_reading_places(curriculum, falling, draw)]
+        fill(filled, here, base, _reading_places(curriculum, falling, draw))
     return filled
 
 
@@ -155,27 +158,47 @@ def _oversampled(
     count: int,
     batch_size: int,
     seed: int,
+    lowest_first: bool,
     out: Order | None,
 ) -> Order:
     """Of `oversampling` random batches at each step the candidates nearest to a percentile.
 
-    All candidates are in memory, 8 bytes each; the choice takes `CHOSEN_AT_ONCE` of them in turn.
+    An epoch of candidates is in memory, 4 bytes each; the choice takes `CHOSEN_AT_ONCE` in turn.
     """
     factor, steps = curriculum.oversampling, count // batch_size
     check_epochs(curriculum, steps * batch_size, int(np.count_nonzero(table.in_pool)))
-    candidates = random_order(table.pool, count * factor, seed)
-    rows = candidates[: steps * batch_size * factor].reshape(steps, batch_size * factor)
+    row = batch_size * factor
     percentiles = rising_and_falling(np.arange(steps) / steps, curriculum.turn)
     fits = out is not None and len(out) == steps * batch_size
     filled = out if out is not None and fits else np.empty(steps * batch_size, dtype=np.int64)
-    at_once = max(1, CHOSEN_AT_ONCE // rows.shape[1])
-    for start in range(0, steps, at_once):
-        part, here = rows[start : start + at_once], percentiles[start : start + at_once]
-        chosen = arrangements.nearest_to_percentile(table.scores[part], here, batch_size)
-        ids = np.take_along_axis(part, chosen, axis=1).reshape(-1)
-        filled[start * batch_size : start * batch_size + len(ids)] = ids
+    at_once = max(1, CHOSEN_AT_ONCE // row)
+    candidates = _regrouped(random_epochs(table.pool, steps * row, seed), at_once * row)
+    for start, ids in zip(range(0, steps, at_once), candidates, strict=True):
+        rows = ids.reshape(-1, row)
+        scores = -table.scores[rows] if lowest_first else table.scores[rows]
+        here = percentiles[start : start + at_once]
+        chosen = arrangements.nearest_to_percentile(scores, here, batch_size)
+        kept = np.take_along_axis(rows, chosen, axis=1).reshape(-1)
+        filled[start * batch_size : start * batch_size + len(kept)] = kept
     _check_reads(curriculum, filled)
     return filled
+
+
+def _regrouped(parts: Iterable[Ranks], size: int) -> Iterator[Ranks]:
+    """What `parts` hold, one after the other, in arrays of `size`; the last may be shorter."""
+    waiting: list[Ranks] = []
+    missing = size
+    for part in parts:
+        start = 0
+        while start < len(part):
+            waiting.append(part[start : start + missing])
+            start += len(waiting[-1])
+            missing -= len(waiting[-1])
+            if not missing:
+                yield np.concatenate(waiting)
+                waiting, missing = [], size
+    if waiting:
+        yield np.concatenate(waiting)
 
 
 def _staged(

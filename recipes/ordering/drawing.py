@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from curricle.core.errors import InputError
+from curricle.recipes.ordering.blocks import blocks
 
 Drawing = Literal["without-replacement", "with-replacement"]
-Integers = npt.NDArray[np.int64]
 Ranks = npt.NDArray[np.signedinteger[Any]]
 
 
@@ -37,17 +37,17 @@ def draw_from_prefixes(
     `reads`, (ranks,), tells how often each has been drawn before, which counts.
     """
     dtype = rank_type(max(sizes))
-    if drawing == "with-replacement":
-        draws = [
-            draw.integers(size, size=k, dtype=dtype) for size, k in zip(sizes, counts, strict=True)
-        ]
-        return np.concatenate(draws) if draws else np.empty(0, dtype)
-    unread = _Unread(max(sizes), max_repeats, reads)
     drawn = np.empty(sum(counts), dtype=dtype)
+    with_replacement = drawing == "with-replacement"
+    unread = None if with_replacement else _Unread(max(sizes), max_repeats, reads)
     done = 0
     for size, count in zip(sizes, counts, strict=True):
-        unread.open(size)
-        unread.draw(draw, drawn[done : done + count])
+        part = drawn[done : done + count]
+        if unread is None:
+            part[:] = draw.integers(size, size=count, dtype=dtype)
+        else:
+            unread.open(size)
+            unread.draw(draw, part)
         done += count
     return drawn
 
@@ -58,21 +58,23 @@ def draw_least_read(
     count: int,
     draw: np.random.Generator,
     max_repeats: int | None = None,
-) -> Integers:
+) -> Ranks:
     """`count` of the first `size` ranks, uniform over those read least so far; `reads` counts on.
 
     Raises InputError if one would be drawn more than `max_repeats` times.
     """
-    drawn = np.empty(count, dtype=np.int64)
+    drawn = np.empty(count, dtype=rank_type(len(reads)))
     done = 0
     while done < count:
         least = int(reads[:size].min())
         _check_repeats(least, size, max_repeats)
-        fresh = np.flatnonzero(reads[:size] == least)
-        chosen = draw.choice(fresh, min(count - done, len(fresh)), replace=False)
-        reads[chosen] += 1
-        drawn[done : done + len(chosen)] = chosen
-        done += len(chosen)
+        fresh = np.flatnonzero(reads[:size] == least).astype(drawn.dtype)
+        places = draw.choice(len(fresh), min(count - done, len(fresh)), replace=False)
+        for block in blocks(len(places)):
+            chosen = fresh[places[block]]
+            reads[chosen] += 1
+            drawn[done : done + len(chosen)] = chosen
+            done += len(chosen)
     return drawn
 
 
@@ -82,17 +84,20 @@ class _Unread:
     def __init__(
         self, most: int, max_repeats: int | None, reads: npt.NDArray[np.integer] | None
     ) -> None:
-        before = np.zeros(most, dtype=bool) if reads is None else reads[:most]
         self._ranks = np.empty(most, dtype=rank_type(most))
-        self._was_read = before > 0
+        self._was_read = None if reads is None else reads[:most] > 0
         self._waiting = self._opened = 0
         self._max_repeats = max_repeats
-        self._reads = before.astype(np.uint16) if max_repeats else None
+        self._reads: npt.NDArray[np.uint16] | None = None
+        if max_repeats:
+            before = np.zeros(most, dtype=np.uint16) if reads is None else reads[:most]
+            self._reads = before.astype(np.uint16)
 
     def open(self, size: int) -> None:
         """Let ranks below `size` in."""
-        ranks = np.arange(self._opened, max(self._opened, size), dtype=self._ranks.dtype)
-        self._put(ranks[~self._was_read[ranks]])
+        for block in blocks(size, self._opened):
+            ranks = np.arange(block.start, block.stop, dtype=self._ranks.dtype)
+            self._put(ranks if self._was_read is None else ranks[~self._was_read[block]])
         self._opened = max(self._opened, size)
 
     def draw(self, draw: np.random.Generator, out: Ranks) -> None:
@@ -100,7 +105,7 @@ class _Unread:
         done = 0
         while done < len(out):
             if not self._waiting:
-                self._put(self._again())
+                self._open_again()
             taken = self._take(draw, min(len(out) - done, self._waiting))
             out[done : done + len(taken)] = taken
             done += len(taken)
@@ -109,13 +114,16 @@ class _Unread:
         self._ranks[self._waiting : self._waiting + len(ranks)] = ranks
         self._waiting += len(ranks)
 
-    def _again(self) -> Ranks:
-        """All that are open and may be read once more."""
-        if self._reads is None or self._max_repeats is None:
-            return np.arange(self._opened, dtype=self._ranks.dtype)
-        reads = self._reads[: self._opened]
-        _check_repeats(int(reads.min()), self._opened, self._max_repeats)
-        return np.flatnonzero(reads < self._max_repeats).astype(self._ranks.dtype)
+    def _open_again(self) -> None:
+        """Let all in once more that are open and may be read again."""
+        if self._reads is not None:
+            least = int(self._reads[: self._opened].min())
+            _check_repeats(least, self._opened, self._max_repeats)
+        for block in blocks(self._opened):
+            ranks = np.arange(block.start, block.stop, dtype=self._ranks.dtype)
+            if self._reads is not None and self._max_repeats is not None:
+                ranks = ranks[self._reads[block] < self._max_repeats]
+            self._put(ranks)
 
     def _take(self, draw: np.random.Generator, count: int) -> Ranks:
         places = draw.choice(self._waiting, count, replace=False)

@@ -1,8 +1,8 @@
 """Random orders, the parts of a dataset that they draw from, and the reshuffled control."""
 
 import math
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from curricle.core.errors import InputError
 from curricle.core.order_file import Order
 from curricle.core.seeds import derive_seed, generator
 from curricle.recipes.mixing import apportioned
+from curricle.recipes.ordering.drawing import rank_type
 
 Part = Literal["all", "proxy", "target"]
 Integers = npt.NDArray[np.int64]
@@ -30,10 +31,25 @@ def partition(num_samples: int, holdout: float, seed: int, part: Part) -> Intege
     return np.flatnonzero(chosen).astype(np.int64, copy=False)
 
 
-def random_order(pool: Integers, count: int, seed: int) -> Order:
+def random_order(pool: Integers, count: int, seed: int, out: Order | None = None) -> Order:
     """`count` samples in random order, without replacement; a further epoch is drawn anew.
 
-    Raises InputError for an empty pool.
+    Written into `out` if that is given, such as a mapped file. Raises InputError for an empty pool.
+    """
+    order = np.empty(count, dtype=np.int64) if out is None else out
+    done = 0
+    for epoch in random_epochs(pool, count, seed):
+        order[done : done + len(epoch)] = epoch
+        done += len(epoch)
+    return order
+
+
+def random_epochs(
+    pool: Integers, count: int, seed: int
+) -> Iterator[npt.NDArray[np.signedinteger[Any]]]:
+    """The samples of `random_order`, an epoch at a time.
+
+    In 32 bits where they fit, which a shuffle's draws don't depend on.
     """
     if not len(pool):
         raise InputError(
@@ -42,15 +58,11 @@ def random_order(pool: Integers, count: int, seed: int) -> Order:
             fix="give the recipe more text, or shorten tokenizer.sequence_length",
         )
     draw = generator(seed, "order")
-    order = np.empty(count, dtype=np.int64)
+    dtype = rank_type(int(pool.max()) + 1)
     for start in range(0, count, len(pool)):
-        epoch = order[start : start + len(pool)]
-        if len(epoch) == len(pool):
-            epoch[:] = pool
-            draw.shuffle(epoch)
-        else:
-            epoch[:] = draw.permutation(pool)[: len(epoch)]
-    return order
+        epoch: npt.NDArray[np.signedinteger[Any]] = pool.astype(dtype)
+        draw.shuffle(epoch)
+        yield epoch[: count - start]
 
 
 def mixed_order(
@@ -68,7 +80,9 @@ def mixed_order(
         random_order(pools[name], wanted[name], derive_seed(seed, "mix", name))
         for name in sorted(wanted)
     ]
-    return generator(seed, "mixed-order").permutation(np.concatenate(parts))
+    order = np.concatenate(parts)
+    generator(seed, "mixed-order").shuffle(order)
+    return order
 
 
 def check_mix(pools: Mapping[str, Integers], weights: Mapping[str, float]) -> None:
@@ -82,6 +96,14 @@ def check_mix(pools: Mapping[str, Integers], weights: Mapping[str, float]) -> No
         )
 
 
-def reshuffled(order: Order, seed: int) -> Order:
-    """The same multiset of samples in random order: the control for *what* a curriculum reads."""
-    return generator(seed, "reshuffled").permutation(order)
+def reshuffled(order: Order, seed: int, out: Order | None = None) -> Order:
+    """The same multiset of samples in random order: the control for *what* a curriculum reads.
+
+    Written into `out` if that is given, which may be `order` itself.
+    """
+    # Not in place: random writes all over a mapped file would reach the disk again and again.
+    mixed = np.array(order, dtype=rank_type(int(order.max()) + 1))
+    generator(seed, "reshuffled").shuffle(mixed)
+    filled = np.empty(len(order), dtype=np.int64) if out is None else out
+    filled[:] = mixed
+    return filled

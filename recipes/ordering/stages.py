@@ -10,7 +10,8 @@ from curricle.core.errors import InputError
 from curricle.core.order_file import Order
 from curricle.core.seeds import generator
 from curricle.recipes.mixing import apportioned
-from curricle.recipes.ordering.drawing import draw_least_read
+from curricle.recipes.ordering.blocks import blocks
+from curricle.recipes.ordering.drawing import Ranks, draw_least_read
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class StagePlan:
 class RankedPool:
     """The samples of one domain that may be read, from the highest score on, and their reads."""
 
-    ranked: npt.NDArray[np.integer]
+    ranked: Ranks
     reads: npt.NDArray[np.uint16] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,11 +63,13 @@ def staged_order(
         for domain in sorted(name for name, count in wanted.items() if count):
             pool = _pool_of(pools, domain, number)
             size = max(1, int(np.ceil(stage.top * len(pool.ranked))))
+            ranks: Ranks
             if with_replacement:
                 ranks = draw.integers(size, size=wanted[domain])
             else:
                 ranks = draw_least_read(pool.reads, size, wanted[domain], draw, max_repeats)
-            part[done : done + len(ranks)] = pool.ranked[ranks]
+            for block in blocks(len(ranks)):
+                part[done + block.start : done + block.stop] = pool.ranked[ranks[block]]
             done += len(ranks)
         draw.shuffle(part)
     return filled

@@ -109,6 +109,14 @@ def test_scores_round_trip(tmp_path: Path) -> None:
         read_scores(tmp_path, "z")
 
 
+def test_scores_may_be_mapped_from_a_file_without_a_name(tmp_path: Path) -> None:
+    write_scores(tmp_path, ["a", "a", "b"], {"x": np.array([0.5, 1.5, -1.0])})
+    before = list(tmp_path.iterdir())
+    scores = read_scores(tmp_path, "x", mapped_in=tmp_path)
+    assert list(tmp_path.iterdir()) == before
+    np.testing.assert_array_equal(scores, [0.5, 1.5, -1.0])
+
+
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 4)), max_size=30))
 def test_ranks_are_scipys_inside_each_domain(rows: list[tuple[str, int]]) -> None:
     domains = [domain for domain, _ in rows]

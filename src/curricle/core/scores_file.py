@@ -6,6 +6,8 @@ equal scores their mean), and where it can be measured on parts of a sample `x_f
 """
 
 import itertools
+import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -76,9 +78,10 @@ def ranks_within(values: Floats, domains: Sequence[str]) -> Floats:
     return ranks
 
 
-def read_scores(folder: Path, column: str) -> Floats:
+def read_scores(folder: Path, column: str, *, mapped_in: Path | None = None) -> Floats:
     """One score of every sample, shape (samples,), read piece by piece.
 
+    They lie in memory, or in a mapped file in the folder `mapped_in`, which has no name there.
     Raises InputError if the column is missing or holds NaN, or if the samples aren't dense.
     """
     with pq.ParquetFile(folder / SCORES) as file:
@@ -89,7 +92,8 @@ def read_scores(folder: Path, column: str) -> Floats:
                 expected=f"one of {score_names(folder)}",
                 fix="correct the name",
             )
-        values, done = np.empty(file.metadata.num_rows), 0
+        count, done = file.metadata.num_rows, 0
+        values = np.empty(count) if mapped_in is None else _mapped_floats(mapped_in, count)
         # Batches out of all row groups at once hold the whole columns, 16 bytes a sample.
         groups = range(file.metadata.num_row_groups)
         read = (file.iter_batches(row_groups=[n], columns=["sample", column]) for n in groups)
@@ -100,6 +104,13 @@ def read_scores(folder: Path, column: str) -> Floats:
             values[done:end] = batch[column].to_numpy()
             done = end
     return values
+
+
+def _mapped_floats(folder: Path, count: int) -> Floats:
+    with tempfile.TemporaryFile(dir=folder) as file:
+        # Without room for its pages the process would end as they are filled.
+        os.posix_fallocate(file.fileno(), 0, count * np.dtype(np.float64).itemsize)
+        return np.asarray(np.memmap(file, np.float64, mode="r+", shape=(count,)))
 
 
 def read_halves(folder: Path, score: str) -> Floats | None:
