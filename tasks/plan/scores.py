@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from curricle.core.jobs import SampleStatisticsSpec, ScoringSpec
 from curricle.core.scores_file import column_of, proxied
-from curricle.recipes.specs.curricula import Curriculum
+from curricle.recipes.specs.curricula import Curriculum, OnlineEntropyV
 from curricle.recipes.specs.scoring import FROM_PROXY, FROM_TEXT, FROM_TOKENS
 from curricle.tasks.given_scores import GivenScoresStep
 from curricle.tasks.plan.runs import Runs
@@ -55,7 +55,12 @@ class ScoresPlan:
         return frozenset(proxy for score, proxy in found if score in FROM_PROXY)
 
     def behind(self, recipe: str, curriculum: Curriculum) -> Iterator[list[Step]]:
-        """For each target seed what is made to score by: proxies, scores, parts of combinations."""
+        """For each target seed what is made to score by: proxies, scores, parts of combinations.
+
+        None where the score is measured while training.
+        """
+        if isinstance(curriculum, OnlineEntropyV):
+            return
         for seed in self._runs.target_seeds:
             steps = with_inputs([self.of_curriculum(recipe, curriculum, seed)])
             yield [step for step in steps if step.kind in ("scores", "checkpoint")]

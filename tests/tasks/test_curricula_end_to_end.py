@@ -162,6 +162,15 @@ def test_scores_are_judged_and_arms_compared(made: tuple[StudyPlan, Store]) -> N
     }
     assert shares["online", "time"] > 0
     assert shares["twin", "time"] > 0
+    behind = {
+        name: [
+            [step.name for step in steps]
+            for steps in plan.curricula.scoring.behind("untouched", plan.study.curricula[name])
+        ]
+        for name in ("online", "twin")
+    }
+    assert behind["online"] == []
+    assert {tuple(names) for names in behind["twin"]} == {("untouched-statistics",)}
     beyond = (1 + shares["online", "time"]) / (1 + shares["twin", "time"]) - 1
     assert against_twin[1].share == pytest.approx(beyond)
     assert shares["twin", "operations"] == shares["online", "operations"] == 0
