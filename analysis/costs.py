@@ -51,10 +51,10 @@ class Costs:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringCharge:
-    """What one curriculum's scores cost for one target run, in the target's own currency.
+    """What one curriculum's scores cost for one target run, in runs of the control.
 
-    `scoring_flops` bought `extra_tokens` more tokens in random order, which is `share` of the
-    target run's own `target_tokens`.
+    `scoring_flops` bought `extra_tokens` more tokens in the control's order, which is `share` of
+    the `target_tokens` of such a run.
     """
 
     curriculum: str
@@ -123,18 +123,21 @@ def costs_of(results: pd.DataFrame) -> Costs:
 
 
 def scoring_charge(
-    results: pd.DataFrame, curriculum: str, given_flops: float | None = None
+    results: pd.DataFrame,
+    curriculum: str,
+    control: str,
+    given_flops: float | None = None,
 ) -> ScoringCharge | None:
-    """What scoring costs a target run under `curriculum`.
+    """What the scores of `curriculum` cost, in runs of `control`, which chooses nothing.
 
     Scoring runs name the curriculum they serve, or none (an empty string) if they serve all. Every
     seed of the target has its own scoring proxy, so the charge is the mean over scoring seeds of
     the FLOPs per seed; or it is `given_flops`, those of another study's scores. None where nothing
-    was spent on scores or no target was trained.
+    was spent on scores or no target was trained under `control`.
     """
     runs = _runs(results)
     scoring = runs[(runs["stage"] == "scoring") & runs["curriculum"].isin([curriculum, ""])]
-    target = runs[(runs["stage"] == "target") & (runs["curriculum"] == curriculum)]
+    target = runs[(runs["stage"] == "target") & (runs["curriculum"] == control)]
     flops = given_flops
     if flops is None and len(scoring):
         flops = float(scoring.groupby("seed")["flops"].sum().mean())

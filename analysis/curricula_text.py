@@ -11,7 +11,6 @@ from typing import get_args
 from curricle.analysis.comparison import Comparison
 from curricle.analysis.content import RESHUFFLED, ReportContent
 from curricle.analysis.cost_matching import EqualCost
-from curricle.analysis.costs import ScoringCharge
 from curricle.analysis.formatting import flops, listed, percent, quantity, shift
 from curricle.analysis.verdicts import Verdict
 
@@ -54,8 +53,7 @@ def curricula_effects(content: ReportContent) -> Iterator[CurriculumEffect]:
     """Each curriculum in question against the study's control, its own controls, at equal cost."""
     for item in _against_control(content):
         parts = [_effect(item), *_other_controls(content, item)]
-        charges = (charge for charge in content.charges if charge.curriculum == item.arm)
-        parts += [_charged(charge, item.control) for charge in charges]
+        parts += _charged(content, item)
         parts += [_at_equal(found) for found in _equal_costs(content, item)]
         outcome = _outcome(content, item)
         yield CurriculumEffect(text=" ".join(parts), verdict=outcome.at_cost or item.verdict)
@@ -152,12 +150,20 @@ def _other_controls(content: ReportContent, comparison: Comparison) -> Iterator[
             yield f"{lead}{other.control}: {_shift(other)}, {other.verdict}."
 
 
-def _charged(charge: ScoringCharge, control: str) -> str:
-    return (
-        f"Its scores cost {flops(charge.scoring_flops)}, {percent(charge.share)} of a target run: "
-        f"that buys {quantity(charge.extra_tokens)} more {control}-order tokens, which this "
-        "comparison does not grant."
-    )
+def _charged(content: ReportContent, comparison: Comparison) -> Iterator[str]:
+    """What the scores cost and, where samples are chosen while training, the choices as well."""
+    arm, control = comparison.arm, comparison.control
+    choices = {choice.curriculum: choice.flops_share for choice in content.selections}
+    chosen = choices.get(arm, 0.0)
+    also = f", its choices {percent(chosen)} more" if chosen else ""
+    for charge in content.charges:
+        if charge.curriculum == arm:
+            tokens = charge.extra_tokens + round(chosen * charge.target_tokens)
+            yield (
+                f"Its scores cost {flops(charge.scoring_flops)}, {percent(charge.share)} of a "
+                f"target run{also}: that buys {quantity(tokens)} more {control}-order tokens, "
+                "which this comparison does not grant."
+            )
 
 
 def _at_equal(item: EqualCost) -> str:

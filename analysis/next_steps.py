@@ -69,16 +69,24 @@ def _settle_curricula(content: ReportContent) -> Iterator[str]:
     if not settling:
         return
     more, item = min(settling, key=lambda found: found[0])
+    scores = more * _scores_of_a_seed(content, item.arm)
     yield (
         f"{counted(more, 'more target seed')} ({item.seeds_to_settle} in all) would settle "
         f"{item.arm} against {item.control}, if the difference is what it looks like"
-        f"{_priced(content.costs, 'target', 2 * more)}."
+        f"{_priced(content.costs, 'target', 2 * more, scores)}."
     )
 
 
-def _priced(costs: Costs | None, stage: str, runs: int) -> str:
-    """`: 12 runs, 3.4 TFLOP` at the mean price of the stage's runs so far."""
+def _scores_of_a_seed(content: ReportContent, curriculum: str) -> float:
+    """FLOPs of the scores that another seed of a curriculum needs."""
+    return sum(item.scoring_flops for item in content.charges if item.curriculum == curriculum)
+
+
+def _priced(costs: Costs | None, stage: str, runs: int, scores: float = 0.0) -> str:
+    """`: 12 runs, 3.4 TFLOP` at the mean price of the stage's runs so far, with FLOPs of scores."""
+    beside = " and their scores" if scores else ""
     for cost in costs.stages if costs else ():
         if cost.stage == stage and cost.runs:
-            return f": {counted(runs, 'run')}, {flops(cost.flops / cost.runs * runs)}"
+            price = cost.flops / cost.runs * runs + scores
+            return f": {counted(runs, 'run')}{beside}, {flops(price)}"
     return ""

@@ -96,15 +96,16 @@ def charges_of(plan: StudyPlan, store: Store, results: pd.DataFrame, recipe: str
     curricula, facts = plan.study.curricula, _facts(plan, store, recipe)
     targets, scoring = main_targets(plan, results), results[results["stage"] == "scoring"]
     charges = {
-        name: scoring_charge(pd.concat([targets, scoring[scoring["variant"].isin(proxies)]]), name)
+        name: scoring_charge(pd.concat([targets, mine]), name, RANDOM)
         for name, item in curricula.items()
         if (proxies := plan.curricula.scoring.proxies_of(item))
+        for mine in [scoring[scoring["variant"].isin(proxies)]]
     }
     given = {
         name: _given_cost(plan, recipe, name) for name, item in curricula.items() if item.scores
     }
     charges |= {
-        name: scoring_charge(targets, name, cost.flops)
+        name: scoring_charge(targets, name, RANDOM, cost.flops)
         for name, cost in given.items()
         if cost is not None
     }

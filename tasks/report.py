@@ -57,7 +57,7 @@ class ReportStep(Step):
 
     kind: ClassVar[str] = "report"
     verb: ClassVar[str] = "write report"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     plan: StudyPlan
     needs: tuple[Step, ...]
 

@@ -160,10 +160,10 @@ def _charges(content: ReportContent) -> Iterator[Markup]:
     for charge, curricula in alike.items():
         yield markup.paragraph(
             f"Scoring for {formatting.listed(curricula, len(curricula))} cost "
-            f"{formatting.flops(charge.scoring_flops)} for each target run of "
-            f"{formatting.quantity(charge.target_tokens)} tokens, "
-            f"{formatting.percent(charge.share)} of it. The comparison above is at equal target "
-            "tokens; at equal cost the control would have read "
+            f"{formatting.flops(charge.scoring_flops)} for each target run, "
+            f"{formatting.percent(charge.share)} of the control's run of "
+            f"{formatting.quantity(charge.target_tokens)} tokens. The comparison above is at equal "
+            "target tokens; at equal cost the control would have read "
             f"{formatting.quantity(charge.extra_tokens)} tokens more, {granted}.",
             class_="note",
         )

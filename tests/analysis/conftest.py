@@ -253,7 +253,7 @@ def make_content(recipes: dict[str, tuple[float, float]] = RECIPES) -> ReportCon
     half = tiny[tiny["recipe"].isin(list(recipes)[::2])]
     corpus, drops = _corpus(recipes)
     reshuffled = ("learnability", "learnability-reshuffled")
-    charge = scoring_charge(results, "learnability")
+    charge = scoring_charge(results, "learnability", "random")
     return ReportContent(
         study="quickstart",
         created="2026-03-01 12:00 UTC",

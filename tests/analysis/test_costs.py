@@ -27,11 +27,33 @@ def test_scores_are_charged_in_target_tokens(content: ReportContent) -> None:
     assert charge.share == pytest.approx(1.9 / 11)
 
 
+def test_scores_are_charged_in_runs_that_choose_nothing() -> None:
+    run = {
+        **dict.fromkeys(("recipe", "family", "size", "domain", "schedule", "variant"), "x"),
+        "learning_rate": 1e-3,
+        "seed": 0,
+        "parameters": 8,
+        "batch_size": 8,
+        "tokens": 1000,
+        "weight_decay": 0.0,
+        "metric": "validation/loss",
+        "value": 5.0,
+    }
+    flops = {("scoring", ""): 30, ("target", "random"): 10, ("target", "rho-loss"): 40}
+    rows = [
+        {**run, "stage": stage, "curriculum": curriculum, "flops": float(spent)}
+        for (stage, curriculum), spent in flops.items()
+    ]
+    charge = scoring_charge(results_table(rows), "rho-loss", "random")
+    assert charge is not None
+    assert (charge.share, charge.extra_tokens, charge.target_tokens) == (3.0, 3000, 1000)
+
+
 def test_nothing_trained_costs_nothing() -> None:
     empty = results_table([])
     assert costs_of(empty).flops == 0.0
     assert costs_of(empty).share("proxy") == 0.0
-    assert scoring_charge(empty, "learnability") is None
+    assert scoring_charge(empty, "learnability", "random") is None
 
 
 def test_choosing_is_charged_on_top_of_training() -> None:

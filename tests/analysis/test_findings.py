@@ -9,6 +9,7 @@ import pytest
 from curricle.analysis.comparison import Comparison, compare_arms
 from curricle.analysis.content import ReportContent
 from curricle.analysis.cost_matching import compare_at_equal_cost
+from curricle.analysis.costs import SelectionCharge
 from curricle.analysis.findings import findings_of
 from curricle.analysis.plain_text import WIDTH
 from curricle.analysis.ranking import Ranking, rank
@@ -228,12 +229,19 @@ def test_an_open_question_is_priced(content: ReportContent) -> None:
     settled = content.against("learnability", "random")
     assert settled is not None
     assert f"({settled.seeds_to_settle} in all)" in step
+    assert "runs and their scores, " in step
     assert "FLOP" in step
 
 
 def test_scores_are_charged(content: ReportContent) -> None:
     assert "which this comparison does not grant" in _topics(content, "curriculum")
     assert "17 % of a target run" in _topics(content, "curriculum")
+
+
+def test_choices_while_training_are_charged_beside_the_scores(content: ReportContent) -> None:
+    choice = SelectionCharge(curriculum="learnability", seconds_share=0.5, flops_share=2.0)
+    text = _topics(replace(content, selections=(choice,)), "curriculum")
+    assert "17 % of a target run, its choices 200 % more: that buys 217 k more random" in text
 
 
 def test_order_only_recipes_are_judged_at_the_standard_rate(content: ReportContent) -> None:
