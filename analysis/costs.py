@@ -54,7 +54,8 @@ class ScoringCharge:
     """What one curriculum's scores cost for one target run, in runs of the control.
 
     `scoring_flops` bought `extra_tokens` more tokens in the control's order, which is `share` of
-    the `target_tokens` of such a run.
+    the `target_tokens` of such a run. `serves_all_seeds` where they were given: another seed needs
+    no more.
     """
 
     curriculum: str
@@ -62,6 +63,7 @@ class ScoringCharge:
     target_tokens: int
     extra_tokens: int
     share: float
+    serves_all_seeds: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,20 +129,23 @@ def scoring_charge(
     curriculum: str,
     control: str,
     given_flops: float | None = None,
+    fresh_flops: float = 0.0,
 ) -> ScoringCharge | None:
     """What the scores of `curriculum` cost, in runs of `control`, which chooses nothing.
 
     Scoring runs name the curriculum they serve, or none (an empty string) if they serve all. Every
     seed of the target has its own scoring proxy, so the charge is the mean over scoring seeds of
-    the FLOPs per seed; or it is `given_flops`, those of another study's scores. None where nothing
-    was spent on scores or no target was trained under `control`.
+    the FLOPs per seed; or it is `given_flops`, those of another study's scores. `fresh_flops` are
+    added, those of scores made in mid-run. None where nothing was spent on scores or no target was
+    trained under `control`.
     """
     runs = _runs(results)
     scoring = runs[(runs["stage"] == "scoring") & runs["curriculum"].isin([curriculum, ""])]
     target = runs[(runs["stage"] == "target") & (runs["curriculum"] == control)]
-    flops = given_flops
-    if flops is None and len(scoring):
+    flops = given_flops or 0.0
+    if given_flops is None and len(scoring):
         flops = float(scoring.groupby("seed")["flops"].sum().mean())
+    flops += fresh_flops
     if not flops or not len(target) or not float(target["flops"].sum()):
         return None
     per_token = float(target["flops"].sum()) / int(target["tokens"].sum())
@@ -151,6 +156,7 @@ def scoring_charge(
         target_tokens=tokens,
         extra_tokens=round(flops / per_token),
         share=flops / per_token / tokens,
+        serves_all_seeds=given_flops is not None,
     )
 
 

@@ -154,16 +154,21 @@ def _charged(content: ReportContent, comparison: Comparison) -> Iterator[str]:
     """What the scores cost and, where samples are chosen while training, the choices as well."""
     arm, control = comparison.arm, comparison.control
     choices = {choice.curriculum: choice.flops_share for choice in content.selections}
+    charges = {charge.curriculum: charge for charge in content.charges}
     chosen = choices.get(arm, 0.0)
-    also = f", its choices {percent(chosen)} more" if chosen else ""
-    for charge in content.charges:
-        if charge.curriculum == arm:
-            tokens = charge.extra_tokens + round(chosen * charge.target_tokens)
-            yield (
-                f"Its scores cost {flops(charge.scoring_flops)}, {percent(charge.share)} of a "
-                f"target run{also}: that buys {quantity(tokens)} more {control}-order tokens, "
-                "which this comparison does not grant."
-            )
+    if charge := charges.get(arm):
+        also = f", its choices {percent(chosen)} more" if chosen else ""
+        tokens = charge.extra_tokens + round(chosen * charge.target_tokens)
+        yield (
+            f"Its scores cost {flops(charge.scoring_flops)}, {percent(charge.share)} of a target "
+            f"run{also}: that buys {quantity(tokens)} more {control}-order tokens, which this "
+            "comparison does not grant."
+        )
+    elif chosen:
+        yield (
+            f"Its choices cost {percent(chosen)} of a target run, which this comparison does not "
+            "grant."
+        )
 
 
 def _at_equal(item: EqualCost) -> str:

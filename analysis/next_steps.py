@@ -1,6 +1,6 @@
 """What to run next: the cheapest step that would settle the most interesting open question."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from curricle.analysis.content import ReportContent
 from curricle.analysis.costs import Costs
@@ -69,7 +69,7 @@ def _settle_curricula(content: ReportContent) -> Iterator[str]:
     if not settling:
         return
     more, item = min(settling, key=lambda found: found[0])
-    scores = more * _scores_of_a_seed(content, item.arm)
+    scores = more * _scores_of_a_seed(content, {item.arm, item.control})
     yield (
         f"{counted(more, 'more target seed')} ({item.seeds_to_settle} in all) would settle "
         f"{item.arm} against {item.control}, if the difference is what it looks like"
@@ -77,9 +77,16 @@ def _settle_curricula(content: ReportContent) -> Iterator[str]:
     )
 
 
-def _scores_of_a_seed(content: ReportContent, curriculum: str) -> float:
-    """FLOPs of the scores that another seed of a curriculum needs."""
-    return sum(item.scoring_flops for item in content.charges if item.curriculum == curriculum)
+def _scores_of_a_seed(content: ReportContent, arms: Set[str]) -> float:
+    """FLOPs of the scores that another seed of these arms needs, made once for both."""
+    return max(
+        (
+            charge.scoring_flops
+            for charge in content.charges
+            if charge.curriculum in arms and not charge.serves_all_seeds
+        ),
+        default=0.0,
+    )
 
 
 def _priced(costs: Costs | None, stage: str, runs: int, scores: float = 0.0) -> str:

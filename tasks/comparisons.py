@@ -1,6 +1,6 @@
 """The arms of a study against their controls: as they are, at equal cost, under each schedule."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -95,8 +95,9 @@ def charges_of(plan: StudyPlan, store: Store, results: pd.DataFrame, recipe: str
     """
     curricula, facts = plan.study.curricula, _facts(plan, store, recipe)
     targets, scoring = main_targets(plan, results), results[results["stage"] == "scoring"]
+    fresh = {name: _fresh_flops(plan, store, recipe, name) for name in curricula}
     charges = {
-        name: scoring_charge(pd.concat([targets, mine]), name, RANDOM)
+        name: scoring_charge(pd.concat([targets, mine]), name, RANDOM, fresh_flops=fresh[name])
         for name, item in curricula.items()
         if (proxies := plan.curricula.scoring.proxies_of(item))
         for mine in [scoring[scoring["variant"].isin(proxies)]]
@@ -105,16 +106,14 @@ def charges_of(plan: StudyPlan, store: Store, results: pd.DataFrame, recipe: str
         name: _given_cost(plan, recipe, name) for name, item in curricula.items() if item.scores
     }
     charges |= {
-        name: scoring_charge(targets, name, RANDOM, cost.flops)
+        name: scoring_charge(targets, name, RANDOM, cost.flops, fresh[name])
         for name, cost in given.items()
         if cost is not None
     }
     selections = {name: selection_charge(name, facts.get(name, [])) for name in curricula}
     shares: dict[str, Mapping[str, float]] = {
         name: {
-            OPERATIONS: _operations(
-                facts, charges.get(name), selections[name], _fresh(plan, store, recipe, name)
-            ),
+            OPERATIONS: _operations(facts, charges.get(name), selections[name]),
             TIME: _seconds(plan, store, recipe, facts, name, given.get(name)),
         }
         for name in curricula
@@ -181,16 +180,20 @@ def _fresh(plan: StudyPlan, store: Store, recipe: str, name: str) -> list[dict[s
     return [store.facts(step.artifact) for step in steps if store.exists(step.artifact)]
 
 
+def _fresh_flops(plan: StudyPlan, store: Store, recipe: str, name: str) -> float:
+    """FLOPs of scoring in mid-run, mean over runs; 0 where nothing is scored again."""
+    fresh = _fresh(plan, store, recipe, name)
+    return float(np.mean([item["flops"] for item in fresh])) if fresh else 0.0
+
+
 def _operations(
     facts: Facts,
     charge: ScoringCharge | None,
     choice: SelectionCharge | None,
-    fresh: Sequence[Mapping[str, Any]],
 ) -> float:
     """A curriculum's scores and choices in operations, as a share of a random run's."""
     random = float(np.mean([item["training_flops"] for item in facts[RANDOM]]))
     scored = charge.scoring_flops if charge else 0.0
-    scored += float(np.mean([item["flops"] for item in fresh])) if fresh else 0.0
     return scored / random + (choice.flops_share if choice else 0.0)
 
 

@@ -156,15 +156,14 @@ def _charges(content: ReportContent) -> Iterator[Markup]:
     alike: dict[ScoringCharge, list[str]] = {}
     for charge in content.charges:
         alike.setdefault(replace(charge, curriculum=""), []).append(charge.curriculum)
-    granted = "as granted below" if content.equal_costs else "which is not granted here"
     for charge, curricula in alike.items():
         yield markup.paragraph(
             f"Scoring for {formatting.listed(curricula, len(curricula))} cost "
             f"{formatting.flops(charge.scoring_flops)} for each target run, "
-            f"{formatting.percent(charge.share)} of the control's run of "
-            f"{formatting.quantity(charge.target_tokens)} tokens. The comparison above is at equal "
-            "target tokens; at equal cost the control would have read "
-            f"{formatting.quantity(charge.extra_tokens)} tokens more, {granted}.",
+            f"{formatting.percent(charge.share)} of what a run of the control costs. For that the "
+            f"control could have read {formatting.quantity(charge.extra_tokens)} tokens beyond its "
+            f"{formatting.quantity(charge.target_tokens)}, which the comparison above, at equal "
+            "target tokens, does not grant.",
             class_="note",
         )
 

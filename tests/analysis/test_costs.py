@@ -47,6 +47,12 @@ def test_scores_are_charged_in_runs_that_choose_nothing() -> None:
     charge = scoring_charge(results_table(rows), "rho-loss", "random")
     assert charge is not None
     assert (charge.share, charge.extra_tokens, charge.target_tokens) == (3.0, 3000, 1000)
+    again = scoring_charge(results_table(rows), "rho-loss", "random", fresh_flops=10.0)
+    given = scoring_charge(results_table(rows), "rho-loss", "random", 50.0)
+    assert again is not None
+    assert given is not None
+    assert (again.share, again.serves_all_seeds) == (4.0, False)
+    assert (given.share, given.serves_all_seeds) == (5.0, True)
 
 
 def test_nothing_trained_costs_nothing() -> None:

@@ -233,6 +233,19 @@ def test_an_open_question_is_priced(content: ReportContent) -> None:
     assert "FLOP" in step
 
 
+def test_another_seed_needs_no_more_of_given_scores(content: ReportContent) -> None:
+    (own,) = content.charges
+    text = _topics(replace(content, charges=(replace(own, serves_all_seeds=True),)), "next")
+    assert "runs, " in text
+    assert "their scores" not in text
+
+
+def test_choices_without_a_charge_for_scores_are_told(content: ReportContent) -> None:
+    choice = SelectionCharge(curriculum="learnability", seconds_share=0.5, flops_share=2.0)
+    text = _topics(replace(content, charges=(), selections=(choice,)), "curriculum")
+    assert "Its choices cost 200 % of a target run, which this" in text
+
+
 def test_scores_are_charged(content: ReportContent) -> None:
     assert "which this comparison does not grant" in _topics(content, "curriculum")
     assert "17 % of a target run" in _topics(content, "curriculum")
