@@ -323,8 +323,9 @@ class Study(Spec):
 
     def sweeps(self) -> tuple[Sweep, ...]:
         """The study's own sweep and its variants."""
+        tokens = self.evaluation.tokens_per_domain
         return (
-            Sweep("", self.proxy, self.target, tuple(self.recipes)),
+            Sweep("", self.proxy, self.target, tuple(self.recipes), tokens),
             *(self._variant(name, variant) for name, variant in self.sweep.items()),
         )
 
@@ -333,7 +334,9 @@ class Study(Spec):
         target = None
         if variant.target is not None:
             target = changed(self.target, variant.target, f"sweep.{name}.target")
-        return Sweep(name, proxy, target, variant.recipes or tuple(self.recipes))
+        recipes = variant.recipes or tuple(self.recipes)
+        tokens = variant.tokens_per_domain or self.evaluation.tokens_per_domain
+        return Sweep(name, proxy, target, recipes, tokens)
 
     def scoring_proxies(self) -> dict[str, ScoringProxy]:
         """The proxies that score by name, the study's own first; that has an empty one."""

@@ -22,12 +22,14 @@ class Variant(Spec):
     """Another sweep that names only what differs: settings of the proxy and of the target.
 
     It takes `recipes` (default: all), the baseline among them. Without a `target` of its own its
-    ranking is compared with that of the study's target.
+    ranking is compared with that of the study's target. Both are judged on `tokens_per_domain` of
+    each domain's held-out tokens (default: the study's evaluation.tokens_per_domain).
     """
 
     recipes: tuple[Name, ...] = ()
     proxy: Mapping[str, Any] = Field(default_factory=dict)
     target: Mapping[str, Any] | None = None
+    tokens_per_domain: PositiveInt | None = None
 
 
 class Band(Spec):
@@ -68,12 +70,14 @@ class Sweep:
     """Proxies over some recipes, and the target that they are to stand in for.
 
     `name` is empty for the study's own; `target` is None where a variant has none of its own.
+    Losses are means over `tokens_per_domain` held-out tokens of each domain.
     """
 
     name: str
     proxy: Proxy
     target: Target | None
     recipes: tuple[str, ...]
+    tokens_per_domain: int
 
 
 def changed(training: T, overrides: Mapping[str, Any], where: str) -> T:

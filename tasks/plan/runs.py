@@ -44,7 +44,7 @@ class Runs:
         run = self._run(
             "proxy" if main else "sweep", recipe, settings, setting.learning_rate, seed, order
         )
-        return replace(run, variant=sweep.name)
+        return _of(sweep, run)
 
     def band_proxy(self, band: Band, recipe: str, rate: float, seed: int) -> TrainingStep:
         """A short proxy of the search for the tiny rate."""
@@ -88,7 +88,7 @@ class Runs:
         draw = _FIRST_ORDER_OF_TUNED_TARGETS + seed
         order = self.orders.of_recipe(recipe, self._samples(settings), draw)
         run = self._run(stage, recipe, settings, setting.learning_rate, seed, order)
-        return replace(run, variant=sweep.name)
+        return _of(sweep, run)
 
     def longer_target(self, recipe: str, curriculum: str, longer: float, seed: int) -> TrainingStep:
         """A target of `longer` times the tokens, in random order."""
@@ -185,3 +185,9 @@ class Runs:
                 fix="raise tokens_per_parameter or lower batch_size",
             )
         return batches * settings.batch_size
+
+
+def _of(sweep: Sweep, run: TrainingStep) -> TrainingStep:
+    """A run as one of a sweep's, judged on as much held-out text as the sweep wants."""
+    training = replace(run.training, validation_tokens_per_domain=sweep.tokens_per_domain)
+    return replace(run, training=training, variant=sweep.name)

@@ -19,6 +19,7 @@ def test_a_variant_names_only_what_differs() -> None:
     assert pythia.recipes == ("untouched", "exact-dedup")
     assert pythia.proxy == study.proxy.model_copy(update={"family": "pythia"})
     assert pythia.target is None
+    assert pythia.tokens_per_domain == own.tokens_per_domain == study.evaluation.tokens_per_domain
 
 
 def test_another_way_to_say_a_size_replaces_the_first() -> None:
@@ -57,6 +58,7 @@ def test_larger_batches_are_tried_at_the_standard_rate_alone() -> None:
         ("sweep.x.recipes=[exact-dedup, text-heavy]", r"expected the baseline 'untouched'"),
         ("sweep.x.recipes=[untouched, text]", r"'text', expected some of untouched"),
         ("sweep.x.target={family: opt}", r"target without tuning"),
+        ("sweep.x.tokens_per_domain=0", r"sweep\.x\.tokens_per_domain: 0, expected greater"),
         ("proxy.tokens_per_parameter=2", r"both of tokens and tokens_per_parameter"),
         ("proxy={num_layers: 1, width: 16, num_heads: 1, learning_rates: [1e-3]}", r"neither"),
         ("proxy.batch_sizes=[8, 8]", r"batch_sizes \[8, 8\], expected each size once"),

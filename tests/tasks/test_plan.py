@@ -34,6 +34,21 @@ def test_every_run_of_the_sweep_is_its_own(plan: StudyPlan) -> None:
     assert len(fingerprints(runs)) == len(runs) == 4 * 2 * 3
 
 
+def test_a_variant_is_judged_on_the_held_out_text_it_asks_for(tiny_study: Path) -> None:
+    more = "{tokens_per_domain: 1024, target: {tuning: {learning_rates: [1e-3]}}}"
+    plan = make_plan(tiny_study, f"sweep.more={more}", "sweep.same={}")
+    used = plan.study.evaluation.tokens_per_domain
+    assert used != 1024
+    more_plan = plan.targets[1]
+    read = {
+        "own": {run.training.validation_tokens_per_domain for run in plan.ranking.runs()},
+        "more": {run.training.validation_tokens_per_domain for run in plan.rankings[1].runs()},
+        "same": {run.training.validation_tokens_per_domain for run in plan.rankings[2].runs()},
+        "targets": {run.training.validation_tokens_per_domain for run in more_plan.tuning_runs()},
+    }
+    assert read == {"own": {used}, "more": {1024}, "same": {used}, "targets": {1024}}
+
+
 def test_recipes_that_differ_in_order_alone_share_a_dataset(plan: StudyPlan) -> None:
     datasets = plan.preparation.datasets
     assert datasets["low-entropy-first"].artifact == datasets["untouched"].artifact
