@@ -48,7 +48,7 @@ class ArmReads:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepVariant:
-    """What another sweep over some of the recipes found, with another family, size or setting.
+    """What another sweep over some of the recipes found, with what differs in it.
 
     `rankings` by learning rate; `check` compares its ways of ranking with the tuned target.
     """

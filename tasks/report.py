@@ -57,7 +57,7 @@ class ReportStep(Step):
 
     kind: ClassVar[str] = "report"
     verb: ClassVar[str] = "write report"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     plan: StudyPlan
     needs: tuple[Step, ...]
 

@@ -9,8 +9,8 @@ from curricle.analysis.report.recipes import agreement_table
 from curricle.analysis.results import AVERAGE
 
 LEAD = (
-    "The same recipes ranked by other proxies: another family, size or setting. A ranking that a "
-    "small change of the proxy turns around says little about the target."
+    "The same recipes ranked by other proxies: another family, size or setting, or other held-out "
+    "text. A ranking that a small change of the proxy turns around says little about the target."
 )
 OWN_BAND = (
     "The band was searched with the study's own proxies alone: the tuned rate of another family or "
